@@ -1,0 +1,1 @@
+"""Gate policy: the state table, passage by beams, admission. Pure."""

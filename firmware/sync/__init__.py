@@ -1,0 +1,1 @@
+"""Durable records and the link: journal, documents, send window, MQTT."""

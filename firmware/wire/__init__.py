@@ -1,0 +1,1 @@
+"""The contract that board and shop share: passes, records, topics, commands. Pure."""

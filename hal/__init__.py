@@ -1,0 +1,1 @@
+"""How each device is driven; one driver per file. Never imports firmware."""

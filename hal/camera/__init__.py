@@ -1,0 +1,1 @@
+"""Camera drivers; each yields gray frames."""

@@ -1,0 +1,1 @@
+"""Wall clocks and their quality."""

@@ -1,0 +1,1 @@
+"""Drivers of gate inputs and outputs."""

@@ -1,0 +1,1 @@
+"""RFID modules: one codec per protocol, one serial driver."""

@@ -1,0 +1,1 @@
+"""Serial scanner heads."""

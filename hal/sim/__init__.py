@@ -1,0 +1,1 @@
+"""Simulated hardware; never imported on a real board."""

@@ -1,0 +1,1 @@
+"""The camera child process, its decoding plan and its supervisor."""

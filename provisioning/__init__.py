@@ -1,0 +1,1 @@
+"""The technician's and developer's tool."""

@@ -1,0 +1,1 @@
+"""The shop computer: ledger, receipts for records, status."""
