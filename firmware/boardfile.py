@@ -1,0 +1,206 @@
+"""Reads board files and site files, and checks what a schema cannot: pins, pairs, models.
+
+Every fault is one sentence naming file, key and limit; all faults of a file are reported together.
+Never opens a device.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Struct
+
+from firmware.boardschema import Board, Site
+from hal.ports import INPUTS, OUTPUTS
+
+NEEDED_INPUTS = ("leaf", "beam_outer", "beam_inner", "fire")
+NEEDED_OUTPUTS = ("release",)
+MODELS = {"Raspberry Pi 4": "pi4", "Raspberry Pi 5": "pi5", "Raspberry Pi Zero 2": "zero2w"}
+"""Start of /proc/device-tree/model to the board file's name for it."""
+
+T = TypeVar("T", bound=Struct)
+
+
+class BoardFileError(Exception):
+    """One or more faults in a board or site file; ``faults`` holds one sentence each."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+def load(path: Path) -> Board:
+    """The board file at ``path``. Raises BoardFileError with every fault found."""
+    board = _load(path, Board)
+    faults = [f"{path}: {fault}" for fault in _board_faults(board)]
+    if faults:
+        raise BoardFileError(faults)
+    return board
+
+
+def load_site(path: Path) -> Site:
+    """The site file at ``path``. Raises BoardFileError with every fault found."""
+    site = _load(path, Site)
+    faults = [f"{path}: {fault}" for fault in _site_faults(site)]
+    if faults:
+        raise BoardFileError(faults)
+    return site
+
+
+def device_tree_fault(board: Board, model_file: Path = Path("/proc/device-tree/model")) -> str | None:
+    """One sentence when the file is for another model than the board it runs on."""
+    if board.board.model == "simulated":
+        return None
+    try:
+        model = model_file.read_text(encoding="utf-8", errors="replace").rstrip("\0\n ")
+    except OSError:
+        return f"the board file is for a {board.board.model}, but here is no {model_file}: no Raspberry Pi"
+    found = next((name for start, name in MODELS.items() if model.startswith(start)), None)
+    if found == board.board.model:
+        return None
+    return f'the board file is for a {board.board.model}, but this is a "{model}"; use its own board file'
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BoardFileError([f"{path}: no such file"]) from None
+    except OSError as error:
+        raise BoardFileError([f"{path}: cannot be read: {error.strerror}"]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BoardFileError([f"{path}: not valid TOML: {error}"]) from None
+
+
+def _load(path: Path, kind: type[T]) -> T:
+    data = _read(path)
+    faults = [f"{path}: {fault}" for fault in _unknown_keys(data, kind, "")]
+    if faults:
+        raise BoardFileError(faults)
+    try:
+        return msgspec.convert(data, kind)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        reason, _, where = text.partition(" - at ")
+        key = where.strip("`").removeprefix("$.") or "top level"
+        raise BoardFileError([f"{path}: {key}: {reason}"]) from None
+
+
+def _unknown_keys(data: Any, kind: type[Struct], where: str) -> Iterator[str]:
+    """Sentences for keys that ``kind`` does not have, with the nearest one that it has."""
+    if not isinstance(data, dict):
+        return
+    hints = get_type_hints(kind)
+    for key, value in data.items():
+        if key not in hints:
+            near = difflib.get_close_matches(key, hints, n=1, cutoff=0.5)
+            hint = f'; did you mean "{near[0]}"?' if near else f" (known: {', '.join(hints)})"
+            yield f'unknown key "{where}{key}"{hint}'
+        elif get_origin(hints[key]) is dict and isinstance(value, dict):
+            for name, item in value.items():
+                for inner in _structs(get_args(hints[key])[1]):
+                    yield from _unknown_keys(item, inner, f"{where}{key}.{name}.")
+        else:
+            for inner in _structs(hints[key]):
+                yield from _unknown_keys(value, inner, f"{where}{key}.")
+
+
+def _structs(hint: Any) -> Iterator[type[Struct]]:
+    for part in (hint, *get_args(hint)):
+        if isinstance(part, type) and issubclass(part, Struct):
+            yield part
+
+
+def _board_faults(board: Board) -> Iterator[str]:
+    yield from _name_faults("input", board.pins.inputs, INPUTS, NEEDED_INPUTS)
+    yield from _name_faults("output", board.pins.outputs, OUTPUTS, NEEDED_OUTPUTS)
+    yield from _pin_faults(board)
+    release = board.pins.outputs.get("release")
+    if release is not None:
+        if release.energised == "on":
+            yield 'pins.outputs.release.energised: say "releases" or "locks"'
+        if board.board.role == "exit" and release.fail != "safe":
+            yield 'pins.outputs.release.fail: an exit may only be "safe" (people must get out without power)'
+        if (release.energised == "locks") != (release.fail == "safe"):
+            other = "safe" if release.energised == "locks" else "secure"
+            yield (
+                f'pins.outputs.release: a lock that "{release.energised}" when energised falls to "{other}" '
+                f'without power, so fail = "{release.fail}" cannot hold'
+            )
+    for name, pin in board.pins.outputs.items():
+        if name != "release" and name in OUTPUTS and pin.energised != "on":
+            yield f'pins.outputs.{name}.energised: only the lock says "{pin.energised}"; leave it out'
+    motors = {"motor_open", "motor_close"} & board.pins.outputs.keys()
+    if board.gate.motor and len(motors) < 2:
+        yield "gate.motor is true: pins.outputs.motor_open and pins.outputs.motor_close are needed"
+    if not board.gate.motor and motors:
+        yield f"gate.motor is false, but pins.outputs.{min(motors)} is given"
+    if board.camera is None and board.scanner is None:
+        yield "no source of codes: give a [camera] or a [scanner]"
+    yield from _simulation_faults(board)
+
+
+def _name_faults(what: str, given: dict[str, Any], known: Any, needed: tuple[str, ...]) -> Iterator[str]:
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f'; did you mean "{near[0]}"?' if near else f" (known: {', '.join(known)})"
+            yield f'unknown {what} "pins.{what}s.{name}"{hint}'
+    for name in needed:
+        if name not in given:
+            yield f"pins.{what}s.{name} is missing ({known[name]})"
+
+
+def _pin_faults(board: Board) -> Iterator[str]:
+    used: dict[int, str] = {}
+    lines = [(f"inputs.{n}", p.pin) for n, p in board.pins.inputs.items()]
+    lines += [(f"outputs.{n}", p.pin) for n, p in board.pins.outputs.items()]
+    for name, pin in lines:
+        if pin in used:
+            yield f"pins.{name}.pin: GPIO {pin} is already used by pins.{used[pin]}"
+        used.setdefault(pin, name)
+        if board.board.model != "simulated" and pin > 27:
+            yield f"pins.{name}.pin: GPIO {pin} is not on the header (0 to 27)"
+
+
+def _simulation_faults(board: Board) -> Iterator[str]:
+    simulated = board.board.model == "simulated"
+    if (board.pins.factory == "mock") != simulated:
+        yield f'pins.factory: "{board.pins.factory}" does not fit board.model = "{board.board.model}"'
+    if simulated and board.sim is None:
+        yield "a simulated board needs a [sim] section"
+    if not simulated:
+        if board.sim is not None:
+            yield f"[sim] is for simulated boards, this one is a {board.board.model}"
+        if board.camera is not None and board.camera.driver == "simulated":
+            yield 'camera.driver: "simulated" is for simulated boards'
+        if board.reader is not None and board.reader.port == "sim":
+            yield 'reader.port: "sim" is for simulated boards'
+
+
+def _site_faults(site: Site) -> Iterator[str]:
+    if site.board == "store":
+        yield 'board: "store" is reserved, choose another id'
+    for key in site.pass_keys:
+        if not key.isdigit() or not 1 <= int(key) <= 255:
+            yield f'pass_keys: "{key}" is no key id (1 to 255)'
+    if not site.pass_keys:
+        yield "pass_keys is empty: no pass could be verified"
+    broker = site.broker
+    if broker.ca is None and not _is_loopback(broker.host):
+        yield f"broker.ca is missing: without TLS only a loopback broker is allowed, not {broker.host}"
+    if (broker.cert is None) != (broker.key is None):
+        yield "broker.cert and broker.key belong together"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
