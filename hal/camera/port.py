@@ -8,6 +8,7 @@ live.  This module imports neither numpy nor a device library, so the loop proce
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -25,7 +26,10 @@ DRIVERS = {
     "v4l2": "hal.camera.v4l2",
     "pi": "hal.camera.pi",
 }
-"""Driver name -> module. Each module has ``build(settings: CameraSettings) -> Camera``."""
+"""Driver name -> module. Each module has ``build(settings: CameraSettings, note: Note) -> Camera``."""
+
+Note: TypeAlias = Callable[[str, str], None]
+"""(counter name as shown in health, detail): a condition that is not a loss, e.g. a restarted stream."""
 
 
 class CameraLost(Exception):
@@ -84,7 +88,7 @@ class Camera(Protocol):
         """Release the device. Idempotent, never raises."""
 
 
-def build(settings: CameraSettings) -> Camera:
+def build(settings: CameraSettings, note: Note) -> Camera:
     """The driver named by ``settings.driver``, not opened yet. Raises CameraLost for an unknown name
     or a driver whose library is not installed."""
     try:
@@ -97,5 +101,5 @@ def build(settings: CameraSettings) -> Camera:
             f"the camera driver {settings.driver!r} cannot be loaded: {error}",
             "is its package installed in this environment",
         ) from error
-    camera: Camera = module.build(settings)
+    camera: Camera = module.build(settings, note)
     return camera
