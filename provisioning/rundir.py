@@ -1,0 +1,120 @@
+"""The folder of one ``make run``: made fresh each time, with keys, board file and site file.
+
+One launcher at a time may use it (a lock beside it). Unix socket paths are limited to 107 bytes, so a tree that
+lies deep is given a folder in the temporary directory instead.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from provisioning import keys, toml_text
+from provisioning.trouble import BAD_INPUT, Trouble
+
+STORE = "demo"
+BOARD = "entry-1"
+KEY_ID = 1
+_LONGEST_SOCKET = len("/board/world.sock")
+_SOCKET_LIMIT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class RunDir:
+    """Where everything of one run is."""
+
+    root: Path
+    temporary: bool
+    lock: int
+
+    @property
+    def keys(self) -> Path:
+        return self.root / "keys"
+
+    @property
+    def foreign_keys(self) -> Path:
+        """Keys of another shop, for the tour."""
+        return self.root / "foreign-keys"
+
+    @property
+    def board_file(self) -> Path:
+        return self.root / "sim-entry.toml"
+
+    @property
+    def data(self) -> Path:
+        """The board's data folder: journal, documents, the world's socket, the camera's scene."""
+        return self.root / "board"
+
+    @property
+    def ledger(self) -> Path:
+        return self.root / "store" / "ledger.sqlite"
+
+    @property
+    def broker_config(self) -> Path:
+        return self.root / "broker" / "mosquitto.conf"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "log"
+
+    def remove_if_temporary(self) -> None:
+        os.close(self.lock)
+        if self.temporary:
+            shutil.rmtree(self.root, ignore_errors=True)
+
+
+def fresh(wanted: Path) -> RunDir:
+    """An empty run folder at ``wanted``, or in the temporary directory where that path is too long.
+
+    Raises Trouble when another run holds it.
+    """
+    wanted = wanted.absolute()
+    wanted.parent.mkdir(parents=True, exist_ok=True)
+    lock = os.open(wanted.with_name(wanted.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise Trouble(f"another make run is using {wanted}: end it with Ctrl-C first") from None
+    temporary = len(os.fsencode(wanted)) + _LONGEST_SOCKET > _SOCKET_LIMIT
+    if temporary:
+        root = Path(tempfile.mkdtemp(prefix="tallygate-"))
+    else:
+        root = wanted
+        shutil.rmtree(root, ignore_errors=True)
+        root.mkdir(mode=0o700)
+    run = RunDir(root, temporary, lock)
+    for folder in (run.data, run.ledger.parent, run.broker_config.parent, run.logs):
+        folder.mkdir(mode=0o700)
+    return run
+
+
+def write_files(run: RunDir, template: Path, port: int, inbox: Path, camera: str | None) -> None:
+    """Keys, the board file (``template`` with the inbox, or with a real camera) and the site file beside it.
+
+    Raises Trouble when the template cannot be read.
+    """
+    private = keys.make(run.keys, KEY_ID)
+    keys.make(run.foreign_keys, KEY_ID)
+    try:
+        board = tomllib.loads(template.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise Trouble(f"{template}: {error}", BAD_INPUT) from None
+    inbox.mkdir(parents=True, exist_ok=True)
+    board.setdefault("sim", {})["inbox"] = str(inbox.absolute())
+    if camera is not None:
+        board["camera"] = {"driver": "v4l2", "device": camera}
+    run.board_file.write_text(toml_text.dumps(board), encoding="utf-8")
+    site = {
+        "store": STORE,
+        "board": BOARD,
+        "data": str(run.data),
+        "broker": {"host": "127.0.0.1", "port": port},
+        "pass_keys": {str(KEY_ID): keys.public_hex(private)},
+    }
+    run.board_file.with_name("site.toml").write_text(toml_text.dumps(site), encoding="utf-8")

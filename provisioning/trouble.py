@@ -1,0 +1,16 @@
+"""The one error that commands raise on purpose: a sentence for the user and an exit code. Never a traceback."""
+
+from __future__ import annotations
+
+BAD_INPUT = 2
+"""Exit code for a bad board file or argument."""
+FAILED = 1
+"""Exit code when the thing itself did not work."""
+
+
+class Trouble(Exception):
+    """``str(error)`` is one sentence that says what, where and what to do. No secrets, no codes."""
+
+    def __init__(self, message: str, code: int = FAILED) -> None:
+        super().__init__(message)
+        self.code = code
