@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Gray: TypeAlias = NDArray[np.uint8]
+else:
+    Gray = object  # so that drivers may import the name while this module needs no numpy
 
 DRIVERS = {
     "simulated": "hal.camera.simulated",
