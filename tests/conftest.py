@@ -6,8 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support.broker import Mosquitto
+
+# No deadline: a busy machine must not fail a property.
+settings.register_profile("tallygate", deadline=None)
+settings.load_profile("tallygate")
 
 
 @pytest.fixture(scope="session")
