@@ -43,8 +43,9 @@ def test_reason_numbers_are_stable_and_single() -> None:
     assert {name: row.number for name, row in REASONS.items()} == {
         "not-a-pass": 1, "damaged": 2, "unknown-version": 3, "foreign": 4, "unknown-key": 5,
         "bad-signature": 6, "expired": 7, "not-yet-valid": 8, "stale-code": 9, "revoked": 10, "used": 11,
-        "wrong-kind": 12, "shop-closed": 13, "lockdown": 14, "shop-full": 15, "clock-unsure": 16, "disk-fault": 17,
-        "gate-fault": 18, "fire": 19, "paycode-here": 20, "url-here": 21, "too-long": 22, "busy": 23,
+        "wrong-kind": 12, "shop-closed": 13, "lockdown": 14, "shop-full": 15, "clock-unsure": 16,
+        "disk-fault": 17, "gate-fault": 18, "fire": 19, "paycode-here": 20, "url-here": 21, "too-long": 22,
+        "busy": 23,
     }  # fmt: skip
     assert {number: REASONS[name].number for number, name in NAME_BY_NUMBER.items()} == {
         row.number: row.number for row in REASONS.values()
