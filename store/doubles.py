@@ -1,0 +1,85 @@
+"""The alarm ``double_entry``: one pass let more people in (or out) at two gates than it is for.
+
+Gates that could not reach the broker cannot know of each other's grants; both records carry ``offline``
+and meet here. A gate always grants what is left of the party, so the largest single grant of a visit is
+its party size. Grants that were annulled do not count; an alarm that an annulment, arriving late,
+explains is cleared and stays readable.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from firmware.wire.records import Flags
+from store.ledger import insert_once
+from store.posting import Place
+from store.schema import admissions, alarms, annulments, journals
+
+KIND = "double_entry"
+
+
+def judge_doubles(connection: Connection, keys: Mapping[tuple[str, str], tuple[Place, int] | None]) -> None:
+    """Raise or clear the alarm for the spent keys ``(visit, direction)`` that a batch touched.
+
+    The value of a key is the place and time of its newest admission, None where the batch only annulled.
+    """
+    if not keys:
+        return
+    visits = sorted({visit for visit, _ in keys})
+    table = admissions
+    several = (
+        select(table.c.visit)
+        .where(table.c.visit.in_(visits))
+        .group_by(table.c.visit, table.c.direction)
+        .having(func.count() > 1)
+    )
+    suspects = sorted(set(connection.scalars(several)))
+    if not suspects:
+        return
+    grants: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
+    for row in connection.execute(
+        select(table.c.visit, table.c.direction, table.c.uses, table.c.flags, journals.c.board)
+        .join(journals, journals.c.id == table.c.journal)
+        .where(table.c.visit.in_(suspects))
+    ):
+        grants[row.visit, row.direction].append(row)
+    back: dict[tuple[str, str], int] = {}
+    given = select(annulments.c.visit, annulments.c.direction, func.sum(annulments.c.uses))
+    given = given.where(annulments.c.visit.in_(suspects)).group_by(annulments.c.visit, annulments.c.direction)
+    for visit, direction, uses in connection.execute(given):
+        back[visit, direction] = int(uses)
+    for key, newest in keys.items():
+        _judge(connection, key, grants.get(key, []), back.get(key, 0), newest)
+
+
+def _judge(
+    connection: Connection,
+    key: tuple[str, str],
+    grants: list[Any],
+    given_back: int,
+    newest: tuple[Place, int] | None,
+) -> None:
+    gates = sorted({row.board for row in grants})
+    if len(gates) < 2:
+        return
+    party = max(row.uses for row in grants)
+    spent = sum(row.uses for row in grants) - given_back
+    subject = f"{key[0]}/{key[1]}"
+    open_alarm = (alarms.c.kind == KIND) & (alarms.c.subject == subject) & alarms.c.cleared_ms.is_(None)
+    if spent <= party:
+        now_ms = time.time_ns() // 1_000_000
+        connection.execute(alarms.update().where(open_alarm).values(cleared_ms=now_ms))
+        return
+    if newest is None or not any(row.flags & Flags.OFFLINE for row in grants):
+        return
+    if connection.scalar(select(func.count()).select_from(alarms).where(open_alarm)):
+        return
+    place, at_ms = newest
+    detail = f"{spent} admissions {key[1]} at {', '.join(gates)} on one pass for {party}, gates were offline"
+    row = {"board": place.board, "journal": place.journal, "seq": place.seq, "source": "store", "kind": KIND}
+    insert_once(connection, alarms, [row | {"subject": subject, "detail": detail, "at_ms": at_ms}])

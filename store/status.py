@@ -1,0 +1,217 @@
+"""``python -m store status``: what the ledger holds for each board, and what a person must look at.
+
+Reads only, also while the store runs. Counts come from the posted facts, never from a separate tally.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from firmware.wire.refusals import NAME_BY_NUMBER
+from store import schema
+from store.ledger import LedgerError, check, explain, name, open_ledger
+
+SILENT_S = 300
+"""A board that was online and said nothing for this long needs a look."""
+
+
+@dataclass
+class BoardRow:
+    """One board's counts; times in milliseconds of the Unix epoch, ``through`` of its newest journal."""
+
+    board: str
+    online: bool | None
+    state: str | None
+    state_ms: int | None
+    record_ms: int | None
+    epoch: str | None
+    through: int = 0
+    waiting: int = 0
+    missing: int = 0
+    quarantined: int = 0
+    admitted: int = 0
+    passed: int = 0
+    annulled: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    baskets: int = 0
+    tags: int = 0
+    alarms: dict[str, int] = field(default_factory=dict)
+    faults: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Status:
+    """The whole answer. ``attention``: sentences, each with what to check; empty when all is well."""
+
+    ledger: str
+    records: int
+    visits: int
+    boards: list[BoardRow]
+    attention: list[str]
+
+
+def report(url: str, *, as_json: bool) -> int:
+    """Print the status; 0 when all is well, 1 when something needs attention. Raises LedgerError."""
+    engine = open_ledger(url, read_only=True)
+    check(engine)
+    try:
+        status = collect(engine, time.time_ns() // 1_000_000)
+    except SQLAlchemyError as error:
+        raise LedgerError(f"cannot read the ledger {name(engine)}: {explain(error)}") from error
+    finally:
+        engine.dispose()
+    print(json.dumps(asdict(status), ensure_ascii=False) if as_json else render(status))
+    return 1 if status.attention else 0
+
+
+def collect(engine: Engine, now_ms: int) -> Status:
+    """Everything ``report`` shows, read in one transaction. Raises SQLAlchemyError."""
+    with engine.connect() as connection:
+        boards = _boards(connection)
+        status = Status(
+            ledger=name(engine),
+            records=_count(connection, schema.records),
+            visits=_count(connection, schema.visits),
+            boards=list(boards.values()),
+            attention=[],
+        )
+    for row in status.boards:
+        status.attention += _attention(row, now_ms)
+    return status
+
+
+def _count(connection: Connection, table: schema.Table) -> int:
+    return connection.scalar(select(func.count()).select_from(table)) or 0
+
+
+def _boards(connection: Connection) -> dict[str, BoardRow]:
+    table = schema.boards
+    rows = {
+        row.board: BoardRow(row.board, row.online, row.state, row.state_ms, row.record_ms, row.epoch)
+        for row in connection.execute(select(table).order_by(table.c.board))
+    }
+    journals = connection.execute(select(schema.journals).order_by(schema.journals.c.id)).all()
+    owner = {journal.id: rows[journal.board] for journal in journals}
+    records = schema.records
+    query = (
+        select(records.c.journal, func.count())
+        .join(schema.journals, schema.journals.c.id == records.c.journal)
+        .where(records.c.seq <= schema.journals.c.through)
+        .group_by(records.c.journal)
+    )
+    stored: dict[int, int] = dict(connection.execute(query).tuples().all())
+    whole = select(records.c.journal, func.count()).group_by(records.c.journal)
+    every: dict[int, int] = dict(connection.execute(whole).tuples().all())
+    for journal in journals:
+        row = owner[journal.id]
+        if row.epoch in (None, journal.epoch):
+            row.through = journal.through
+        row.missing += journal.through - stored.get(journal.id, 0)
+        row.waiting += every.get(journal.id, 0) - stored.get(journal.id, 0)
+    for attribute, fact in (
+        ("admitted", schema.admissions),
+        ("passed", schema.passages),
+        ("annulled", schema.annulments),
+        ("quarantined", schema.quarantine),
+        ("baskets", schema.baskets),
+        ("tags", schema.basket_tags),
+    ):
+        per_journal = select(fact.c.journal, func.count()).group_by(fact.c.journal)
+        for journal_id, count in connection.execute(per_journal):
+            row = owner[journal_id]
+            setattr(row, attribute, getattr(row, attribute) + count)
+    _named_counts(connection, rows, owner)
+    return rows
+
+
+def _named_counts(connection: Connection, rows: dict[str, BoardRow], owner: dict[int, BoardRow]) -> None:
+    table = schema.refusals
+    refused = select(table.c.journal, table.c.reason, func.count()).group_by(table.c.journal, table.c.reason)
+    for journal_id, number, count in connection.execute(refused):
+        reason = NAME_BY_NUMBER.get(number, f"reason {number}")
+        found = owner[journal_id].refused
+        found[reason] = found.get(reason, 0) + count
+    alarms = schema.alarms
+    raised = select(alarms.c.board, alarms.c.kind, func.count()).where(alarms.c.cleared_ms.is_(None))
+    for board, kind, count in connection.execute(raised.group_by(alarms.c.board, alarms.c.kind)):
+        rows[board].alarms[kind] = count
+    faults = schema.wire_faults
+    for board, kind, count in connection.execute(select(faults.c.board, faults.c.kind, faults.c.count)):
+        rows[board].faults[kind] = count
+
+
+def _attention(row: BoardRow, now_ms: int) -> list[str]:
+    found = []
+    if row.waiting:
+        found.append(
+            f"{row.board}: {row.waiting} records wait for an earlier one that has not come; "
+            "check the board's link, it resends by itself"
+        )
+    if row.missing:
+        found.append(
+            f"{row.board}: {row.missing} records will never come; see its journal alarm and its disk"
+        )
+    if row.quarantined:
+        found.append(
+            f"{row.board}: {row.quarantined} records could not be read and are in quarantine; "
+            "compare the versions of board and store"
+        )
+    if row.alarms.get("double_entry"):
+        found.append(f"{row.board}: one pass was used at two gates (double_entry); see the alarms")
+    if row.online and row.state_ms is not None and now_ms - row.state_ms > SILENT_S * 1000:
+        found.append(
+            f"{row.board}: online, but nothing heard for {(now_ms - row.state_ms) // 60000} min; "
+            "check that board and store reach the broker"
+        )
+    return found
+
+
+def render(status: Status) -> str:
+    """The status as text: one line per board, then its counts by name, then what needs attention."""
+    head = (
+        "board",
+        "link",
+        "last record",
+        "through",
+        "waiting",
+        "missing",
+        "quarantine",
+        "admitted",
+        "passed",
+    )
+    head += ("annulled", "refused", "baskets", "tags", "alarms")
+    lines = [head]
+    for row in status.boards:
+        link = "?" if row.online is None else (row.state or "online") if row.online else "offline"
+        counts = (row.through, row.waiting, row.missing, row.quarantined, row.admitted, row.passed)
+        counts += (row.annulled, sum(row.refused.values()), row.baskets, row.tags, sum(row.alarms.values()))
+        lines.append((row.board, link, _when(row.record_ms), *map(str, counts)))
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    out = [f"ledger {status.ledger}: {status.records} records, {status.visits} visits", ""]
+    out += [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+    for row in status.boards:
+        for title, named in (("refused", row.refused), ("alarms", row.alarms), ("bad frames", row.faults)):
+            if named:
+                counted = ", ".join(f"{key} {count}" for key, count in sorted(named.items()))
+                out.append(f"{row.board} {title}: {counted}")
+    if not status.boards:
+        out.append("no board has reported yet")
+    out += (
+        ["", *(f"! {line}" for line in status.attention)] if status.attention else ["", "nothing to look at"]
+    )
+    return "\n".join(out)
+
+
+def _when(ms: int | None) -> str:
+    if ms is None:
+        return "never"
+    return datetime.fromtimestamp(ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
