@@ -102,7 +102,7 @@ class Record:
     flags: Flags = field(default=Flags.NONE, kw_only=True)
 
     def body(self) -> bytes:
-        """The canonical CBOR body, at most 32 KiB. Raises RecordError naming the field that is out of bounds."""
+        """The canonical CBOR body, at most 32 KiB. Raises RecordError naming the field out of bounds."""
         out: dict[int, Any] = {0: int(self.KIND)}
         for spec in STAMP_FIELDS:
             out[spec.key] = spec.pack(getattr(self.stamp, spec.name))

@@ -1,0 +1,247 @@
+"""Opening a journal that may be new, sound, damaged, or half-way through an earlier recovery.
+
+A damaged file is set aside under a new name, never deleted; the rows that hold go over under their old
+epoch into a new journal, which is complete on the disk before it takes the name. Must never give an empty
+journal in place of one that can be read in part, and never touch a file because the disk merely failed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from firmware.sync import journal_queue as queue
+from firmware.sync import journal_schema as schema
+from firmware.sync import used
+from firmware.sync.journal_salvage import Salvaged, salvage
+from firmware.sync.journal_schema import Epoch, JournalCorrupt
+from firmware.wire.records import Damaged, Kind, Missing, Stamp, decode_body, frame, parse_frame
+
+MAX_FILLED = 10_000
+"""Lost seqs that get a ``damaged`` record each; beyond that only the ``missing`` record names them."""
+MAX_RANGES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Records first..last of ``epoch`` could not be read; ``last`` = 0: how many is unknown."""
+
+    epoch: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What opening found: ``reason``, where the damaged file lies now, how much was carried over."""
+
+    reason: str
+    set_aside: Path | None
+    carried: int
+    spent: int
+    lost: tuple[Lost, ...]
+
+    def __str__(self) -> str:
+        lost = ", ".join(f"{r.epoch:016x} {r.first}..{r.last or '?'}" for r in self.lost) or "none"
+        return (
+            f"the journal was damaged ({self.reason}); {self.carried} records carried over, lost: {lost}; "
+            f"the old file is {self.set_aside}; check the card"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    db: sqlite3.Connection
+    state: queue.State
+    recovery: Recovery | None
+
+
+def open_checked(path: Path, clock: Callable[[], Stamp]) -> Opened:
+    """Opens, creates or recovers. Raises sqlite3.Error, OSError, JournalFault."""
+    _finish_swap(path)
+    try:
+        return Opened(*_open_sound(path), None)
+    except JournalCorrupt as error:
+        reason = str(error)
+    except sqlite3.DatabaseError as error:
+        found = schema.translate(error, path)
+        if not isinstance(found, JournalCorrupt):
+            raise
+        reason = str(error)
+    recovery = _recover(path, clock, reason)
+    return Opened(*_open_sound(path), recovery)
+
+
+def _open_sound(path: Path) -> tuple[sqlite3.Connection, queue.State]:
+    fresh = not path.exists()
+    if fresh:
+        # A WAL without its database belongs to nothing; SQLite must not find it beside the new file.
+        _set_aside(path, missing_ok=True)
+    elif path.stat().st_size == 0 and not _beside(path, "-wal").exists():
+        fresh = True
+    db = schema.connect(path)
+    try:
+        if fresh:
+            schema.create(db, schema.new_epoch())
+            schema.sync_folder(path.parent)
+        elif _unborn(db):
+            schema.create(db, schema.new_epoch())
+        schema.verify(db)
+        state = queue.load(db)
+        used.load(db)
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            db.close()
+        raise
+    return db, state
+
+
+def _unborn(db: sqlite3.Connection) -> bool:
+    """A file whose creation was cut off: a sound database with no table at all."""
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    (application,) = db.execute("PRAGMA application_id").fetchone()
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    return bool(tables == 0 and application == 0 and pages <= 1)
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _finish_swap(path: Path) -> None:
+    """A power cut between the renames of a recovery: the complete new journal takes the name now."""
+    ready = _beside(path, ".recovered")
+    if ready.exists():
+        _set_aside(path, missing_ok=True)
+        ready.rename(path)
+        schema.sync_folder(path.parent)
+
+
+def _set_aside(path: Path, *, missing_ok: bool = False) -> Path | None:
+    """Renames database and WAL so that they stay together; the WAL first, so it never meets a new file."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    target, n = _beside(path, f".corrupt-{stamp}"), 1
+    while target.exists() or _beside(target, "-wal").exists():
+        target, n = _beside(path, f".corrupt-{stamp}-{n}"), n + 1
+    moved = False
+    for suffix in ("-wal", "-shm", ""):
+        source = _beside(path, suffix) if suffix else path
+        if source.exists():
+            source.rename(_beside(target, suffix) if suffix else target)
+            moved = True
+    if not moved and not missing_ok:
+        raise FileNotFoundError(path)
+    return target if moved else None
+
+
+def _recover(path: Path, clock: Callable[[], Stamp], reason: str) -> Recovery:
+    found = salvage(path)
+    building, ready = _beside(path, ".building"), _beside(path, ".recovered")
+    for leftover in (building, _beside(building, "-wal"), _beside(building, "-shm")):
+        leftover.unlink(missing_ok=True)
+    db = schema.connect(building)
+    try:
+        lost = _build(db, found, clock())
+    finally:
+        db.close()
+    with building.open("rb") as file:
+        os.fsync(file.fileno())
+    building.rename(ready)
+    schema.sync_folder(path.parent)
+    aside = _set_aside(path)
+    ready.rename(path)
+    schema.sync_folder(path.parent)
+    return Recovery(reason, aside, len(found.rows), len(found.spent), tuple(lost))
+
+
+def _order_epochs(found: Salvaged) -> list[Epoch]:
+    """The old epochs, oldest first: from their table, else from the rows, by the earliest stamp in each."""
+    epochs = [Epoch(e.no, e.epoch, e.last_seq, e.acked) for e in found.epochs]
+    known = {e.epoch for e in epochs}
+    first_ms: dict[int, int] = {}
+    for (epoch, _), data in found.rows.items():
+        if epoch not in known:
+            with contextlib.suppress(ValueError):
+                wall = decode_body(parse_frame(data).body).stamp.wall_ms
+                first_ms[epoch] = min(wall, first_ms.get(epoch, wall))
+    if known:
+        # Rows of an epoch that the sound table does not name are leftovers of a pruned one: in the shop.
+        return epochs
+    for epoch in sorted(first_ms, key=lambda e: first_ms[e]):
+        seqs = [seq for (of, seq) in found.rows if of == epoch]
+        epochs.append(Epoch(len(epochs) + 1, epoch, max(seqs), min(seqs) - 1))
+    return epochs
+
+
+def _build(db: sqlite3.Connection, found: Salvaged, now: Stamp) -> list[Lost]:
+    """Writes the new journal in one transaction; returns what is missing in it."""
+    epochs = _order_epochs(found)
+    own = Epoch(max((e.no for e in epochs), default=0) + 1, schema.new_epoch(), 0, 0)
+    schema.create(db, own.epoch)
+    lost: list[Lost] = []
+    db.execute("BEGIN IMMEDIATE")
+    db.execute("DELETE FROM epochs")
+    for e in epochs:
+        lost += _carry(db, e, found, now)
+        schema.put_epoch(db, e)
+        if not found.epochs:
+            lost.append(Lost(e.epoch, e.last_seq + 1, 0))
+    schema.put_epoch(db, own)
+    state = queue.State([*epochs, own])
+    for r in lost:
+        queue.insert(db, state, Missing(now, r.first, r.last, ref_epoch=r.epoch).body(), Kind.MISSING)
+    for (visit, direction), count in found.spent.items():
+        used.put(db, visit, direction, count, now)
+    number = {e.epoch: e.no for e in epochs}
+    for (epoch, seq), (visit, direction, uses) in found.admissions.items():
+        if epoch in number:
+            used.open_admission(db, number[epoch] << schema.SEQ_BITS | seq, visit, direction, uses)
+    db.execute("COMMIT")
+    return lost
+
+
+def _carry(db: sqlite3.Connection, e: Epoch, found: Salvaged, now: Stamp) -> list[Lost]:
+    """Rows of one old epoch, holes among the pending ones filled with ``damaged`` records."""
+    filled = 0
+    ranges: list[Lost] = []
+    have = {seq for (epoch, seq) in found.rows if epoch == e.epoch and seq <= e.last_seq}
+    for seq in sorted(have):
+        data = found.rows[e.epoch, seq]
+        _put_row(db, e, seq, _kind_of(data), data)
+    for first, last in _holes(have, e.acked + 1, e.last_seq):
+        if len(ranges) < MAX_RANGES:
+            ranges.append(Lost(e.epoch, first, last))
+        else:
+            ranges[-1] = Lost(e.epoch, ranges[-1].first, last)
+        for seq in range(first, min(last, first + MAX_FILLED - filled - 1) + 1):
+            _put_row(db, e, seq, Kind.DAMAGED, frame(e.epoch, seq, Damaged(now, seq, seq).body()))
+            filled += 1
+    return ranges
+
+
+def _put_row(db: sqlite3.Connection, e: Epoch, seq: int, kind: int, data: bytes) -> None:
+    db.execute("INSERT INTO rows (id, kind, frame) VALUES (?,?,?)", (e.row_id(seq), kind, data))
+
+
+def _holes(have: set[int], first: int, last: int) -> list[tuple[int, int]]:
+    """Ranges of first..last that are not in ``have``."""
+    holes = []
+    start = first
+    for seq in [*sorted(s for s in have if first <= s <= last), last + 1]:
+        if seq > start:
+            holes.append((start, seq - 1))
+        start = seq + 1
+    return holes
+
+
+def _kind_of(data: bytes) -> int:
+    """The record type of a proven frame; 0 where the body is of a type this program does not know."""
+    try:
+        return int(decode_body(parse_frame(data).body).KIND)
+    except ValueError:
+        return 0
