@@ -79,7 +79,7 @@ class Child:
                 self.process.terminate()
 
     def finish(self, deadline: float) -> bool:
-        """Wait until ``deadline`` (time.monotonic), then SIGKILL its whole group. True if it ended by itself."""
+        """Wait until ``deadline`` (time.monotonic), then SIGKILL its group. True if it ended by itself."""
         try:
             self.process.wait(max(0.0, deadline - time.monotonic()))
             clean = True

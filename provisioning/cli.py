@@ -50,7 +50,9 @@ def _register(app: typer.Typer, entry: EntryPoint) -> None:
     try:
         command = entry.load()
     except Exception as error:  # another package's command must not take ours down
-        print(f"tallygate: the command {entry.name} ({entry.value}) cannot be loaded: {error}", file=sys.stderr)
+        print(
+            f"tallygate: the command {entry.name} ({entry.value}) cannot be loaded: {error}", file=sys.stderr
+        )
         return
     if isinstance(command, typer.Typer):
         app.add_typer(command, name=entry.name)

@@ -48,7 +48,8 @@ def load(folder: Path, key_id: int | None = None) -> tuple[int, Ed25519PrivateKe
         ids = sorted(_ids(folder, "pem"))
         if not ids:
             raise Trouble(
-                f"no signing key (pass-<id>.pem) in {folder}; make one: tallygate pass keys {folder}", BAD_INPUT
+                f"no signing key (pass-<id>.pem) in {folder}; make one: tallygate pass keys {folder}",
+                BAD_INPUT,
             )
         key_id = ids[-1]
     path = folder / f"pass-{key_id}.pem"

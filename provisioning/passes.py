@@ -1,4 +1,4 @@
-"""``tallygate pass``: make test keys, issue passes, look into one. Needs the private key: never on a board."""
+"""``tallygate pass``: make test keys, issue passes, look into one. Not for boards: they have no private key."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def issue_command(
 ) -> None:
     """Issue a pass and show its current code. The code changes every 30 s and is refused a step later.
 
-    Example: tallygate pass issue --store demo --kind entry --party 1 --valid 30m --keys build/run/keys --png pass.png
+    Example: tallygate pass issue --store demo --party 1 --valid 30m --keys build/run/keys --png pass.png
     """
     signing_id, private = keyring.load(keys, key_id)
     if kind not in KINDS:
@@ -121,15 +121,17 @@ def _show(issued: Issued, png: Path | None, show: bool) -> None:
     where = f" in {png}" if png else ""
     fields = issued.fields
     print(
-        f"visit {fields.visit.hex()}, {fields.kind}, party of {fields.party}, until {_clock(fields.expires_at)}; "
-        f"this code{where} is good for {STEP_S} to {2 * STEP_S} s",
+        f"visit {fields.visit.hex()}, {fields.kind}, party of {fields.party}, "
+        f"until {_clock(fields.expires_at)}; this code{where} is good for {STEP_S} to {2 * STEP_S} s",
         file=sys.stderr,
     )
 
 
 @app.command()
 def inspect(
-    what: Annotated[str, typer.Argument(metavar="CODE|PICTURE|-", help="Its text, a picture, or - for stdin.")],
+    what: Annotated[
+        str, typer.Argument(metavar="CODE|PICTURE|-", help="Its text, a picture, or - for stdin.")
+    ],
     store: StoreId = "demo",
     keys: Annotated[
         Path | None, typer.Option("--keys", metavar="DIR", help="Folder with pass-<id>.pub, to verify.")
@@ -185,9 +187,13 @@ def _code_in(what: str) -> bytes:
     path = Path(what)
     if not path.is_file():
         raise Trouble(f"{what} is neither a code (TG1:...) nor a file", BAD_INPUT)
+    from hal.camera.pictures import PictureError
     from provisioning.scan import codes_in
 
-    found = [code for code in codes_in(path) if code.startswith(b"TG1:")]
+    try:
+        found = [code for code in codes_in(path) if code.startswith(b"TG1:")]
+    except PictureError as error:
+        raise Trouble(f"{path} cannot be read: {error}", FAILED) from None
     if len(found) != 1:
         raise Trouble(f"{path} shows {len(found)} passes, exactly one is needed", FAILED)
     return found[0]

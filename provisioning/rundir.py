@@ -1,7 +1,7 @@
 """The folder of one ``make run``: made fresh each time, with keys, board file and site file.
 
-One launcher at a time may use it (a lock beside it). Unix socket paths are limited to 107 bytes, so a tree that
-lies deep is given a folder in the temporary directory instead.
+One launcher at a time may use it (a lock beside it). Unix socket paths are limited to 107 bytes, so a tree
+that lies deep is given a folder in the temporary directory instead.
 """
 
 from __future__ import annotations

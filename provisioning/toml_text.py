@@ -1,4 +1,4 @@
-"""Write plain data as TOML, for generated board and site files. Tables, strings, numbers, booleans, lists only."""
+"""Write plain data as TOML, for generated board and site files: tables, strings, numbers, booleans, lists."""
 
 from __future__ import annotations
 

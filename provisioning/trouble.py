@@ -1,4 +1,4 @@
-"""The one error that commands raise on purpose: a sentence for the user and an exit code. Never a traceback."""
+"""The one error that commands raise on purpose: a sentence and an exit code. Never a traceback."""
 
 from __future__ import annotations
 

@@ -1,0 +1,131 @@
+"""What you see in ``make run``: waits for the parts to be up, leads the tour, then leaves the door to you.
+
+Started by the launcher as a process of its own; it talks to broker, world and ledger from outside only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from provisioning import keys, rundir
+from provisioning.ledger_view import LedgerView
+from provisioning.listener import Listener
+from provisioning.tour import Tour
+from provisioning.tour_script import Issuer, steps
+from provisioning.trouble import FAILED, Trouble
+from provisioning.visitor import Visitor
+from provisioning.world_client import WorldClient
+
+UP_S = 60.0
+"""Everything must answer after so long (a slow card, a cold cache)."""
+PAUSE_S = 1.2
+"""Time for reading between two steps of the tour."""
+AFTER_FIRE_S = 60.0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """0: everything agreed, or Ctrl-C. 1: something did not."""
+    args = _parser().parse_args(arguments)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    try:
+        return _guide(args, console)
+    except Trouble as error:
+        print(f"make run: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print()
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m provisioning.guide", description=__doc__)
+    parser.add_argument("--root", type=Path, required=True, help="the run's folder")
+    parser.add_argument("--port", type=int, required=True, help="the broker's port")
+    parser.add_argument("--user", required=True, help="a user name that may read records")
+    parser.add_argument("--inbox", type=Path, required=True)
+    parser.add_argument("--camera")
+    parser.add_argument("--tour-only", action="store_true")
+    parser.add_argument("--no-tour", action="store_true")
+    parser.add_argument("--brisk", action="store_true")
+    return parser
+
+
+def _guide(args: argparse.Namespace, console: Console) -> int:
+    began = time.monotonic()
+    deadline = began + UP_S
+    data = args.root / "board"
+    issuer = Issuer(*keys.load(args.root / "keys"), keys.load(args.root / "foreign-keys")[1], rundir.STORE)
+    listener = Listener(args.port, args.user, rundir.STORE, rundir.BOARD)
+    world = WorldClient(data / "world.sock")
+    try:
+        if listener.wait_for(lambda: listener.store_online, deadline) is None:
+            raise Trouble(f"the store did not come up in {UP_S:g} s; see {args.root}/log/store.log")
+        _say(began, "the store is up, its ledger is open")
+        world.wait_until_up(deadline)
+        if listener.wait_for(lambda: listener.state.get("online") is True, deadline) is None:
+            raise Trouble(f"the board did not come up in {UP_S:g} s; see {args.root}/log/board.log")
+        _wait_until_ready(listener, world, deadline)
+        _say(began, "the gate is closed, locked and ready")
+        equal = True
+        if args.camera:
+            console.print(
+                "The tour needs the simulated camera and is left out: your webcam is the gate's eye."
+            )
+        elif not args.no_tour:
+            equal = _tour(args, console, listener, world, issuer)
+        if args.tour_only:
+            return 0 if equal else FAILED
+        _wait_until_ready(listener, world, time.monotonic() + AFTER_FIRE_S)
+        inbox, pass_file = args.inbox, args.root / "pass.png"
+        Visitor(console, world, listener, issuer, inbox, pass_file, args.camera).run()
+        return 0
+    finally:
+        world.close()
+        listener.close()
+
+
+def _tour(
+    args: argparse.Namespace, console: Console, listener: Listener, world: WorldClient, issuer: Issuer
+) -> bool:
+    while listener.next(0.2) is not None:
+        pass  # what the board wrote when it started is not part of the tour
+    console.print("\n[bold]A tour of the gate[/bold] (→ what happens in front of it, ← what it records)\n")
+    tour = Tour(console, world, listener, args.root / "code.pgm", 0.0 if args.brisk else PAUSE_S)
+    for step in steps(issuer):
+        if step.brisk or not args.brisk:
+            tour.perform(step)
+    ledger = LedgerView(args.root / "store" / "ledger.sqlite")
+    try:
+        equal = tour.compare(ledger)
+    finally:
+        ledger.close()
+    console.print()
+    console.print(tour.table())
+    console.print(tour.summary(), soft_wrap=True)
+    console.print()
+    return equal
+
+
+def _wait_until_ready(listener: Listener, world: WorldClient, deadline: float) -> None:
+    """Until the leaf is closed, nobody is in the lane and the lock holds. Raises Trouble at ``deadline``."""
+
+    def ready() -> bool:
+        lane = world.ask(status=True)["lane"]
+        locked = not lane["outputs"].get("release", False)
+        return bool(lane["inputs"]["leaf"]) and not lane["people"] and not lane["moving"] and locked
+
+    if listener.wait_for(ready, deadline) is None:
+        raise Trouble("the gate did not come to rest (leaf closed, lock holding); see board.log")
+
+
+def _say(began: float, text: str) -> None:
+    print(f"[{time.monotonic() - began:5.1f} s] {text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""``tallygate replay``: feed a board's recorded events to today's policy and show the first difference.
+
+The trace names every event that reached policy and the orders that came of it; time is in the trace. Opens no
+device and writes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from firmware.gate import facts
+from firmware.gate.entry import EntryPolicy, Rules
+from firmware.gate.machine import Gate
+from firmware.gate.timing import RANGES, TRIES, Timing
+from firmware.trace import TraceError, event_of, order_text, read
+from provisioning.trouble import BAD_INPUT, FAILED, Trouble
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first event whose orders differ. ``line``: its number in the file."""
+
+    line: int
+    at: float
+    event: str
+    recorded: list[Any]
+    now: list[Any]
+
+
+def replay(
+    trace: Annotated[Path, typer.Argument(metavar="TRACE", help="A trace file, trace-0.jsonl and so on.")],
+) -> None:
+    """Run a trace again and compare.
+
+    Feeds the recorded events to this version's policy and compares its orders with the recorded ones; shows
+    the first difference. Exit code 1 when there is one.
+
+    Example: tallygate replay build/run/board/trace/trace-0.jsonl
+    """
+    try:
+        count, version, difference = run_again(trace)
+    except TraceError as error:
+        raise Trouble(str(error), BAD_INPUT) from None
+    if difference is None:
+        typer.echo(f"{trace}: {count} events of version {version}, the same orders from this one")
+        return
+    typer.echo(f"{trace}:{difference.line}: {difference.event} at {difference.at:.3f} s")
+    for name, orders in (("recorded", difference.recorded), ("now", difference.now)):
+        typer.echo(f"  {name}:")
+        for order in orders or ["nothing"]:
+            typer.echo(f"    {json.dumps(order, ensure_ascii=False)}")
+    raise typer.Exit(FAILED)
+
+
+def run_again(path: Path) -> tuple[int, str, Difference | None]:
+    """(events compared, the recording version, the first difference or None). Raises TraceError."""
+    lines = read(path)
+    header = next(lines, {}).get("header")
+    if not isinstance(header, dict):
+        raise TraceError(f"{path}: the file is empty; choose another of the ring")
+    policy: EntryPolicy | None = None
+    count = 0
+    for number, line in enumerate(lines, 2):
+        event, at, recorded = event_of(line), _at(path, number, line), line.get("orders")
+        if policy is None:
+            policy = _policy(path, header, event, at, recorded)
+        count += 1
+        now = _plain(policy.handle(event, at))
+        if now != recorded:
+            kept = recorded if isinstance(recorded, list) else [recorded]
+            difference = Difference(number, at, str(line.get("type")), kept, now)
+            return count, str(header.get("version")), difference
+    return count, str(header.get("version")), None
+
+
+def _policy(path: Path, header: dict[str, Any], first: object, at: float, recorded: object) -> EntryPolicy:
+    """The policy as it was before the first event; the header was taken just after it."""
+    try:
+        timing = Timing(**{name: header["timing"][name] for name in (*RANGES, *TRIES)})
+        gate = Gate(timing, motor=bool(header["motor"]), kind=header["role"])
+        rules = Rules("in" if header["role"] == "entry" else "out", **header["admission"])
+        policy = EntryPolicy(gate, rules)
+        policy.spent = {(bytes.fromhex(v), d): int(n) for v, d, n in header["spent"]}
+        minted = any(token == header["token"] for token in _new_tokens(recorded))
+        policy.last_token = int(header["token"]) - minted
+        levels = dict(header["levels"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise TraceError(f"{path}: line 1: the header is not usable: {error!r}") from None
+    if not isinstance(first, facts.Levels):
+        # A later file of the ring: it begins with the gate at rest.
+        name = getattr(first, "name", None)
+        if name in levels and hasattr(first, "active"):
+            levels[name] = not first.active
+        policy.handle(facts.Levels(levels), at)
+    return policy
+
+
+def _new_tokens(recorded: object) -> Iterator[int]:
+    for order in recorded if isinstance(recorded, list) else []:
+        match order:
+            case ["Claim" | "Commit", {"token": int(token)}]:
+                yield token
+
+
+def _at(path: Path, number: int, line: dict[str, Any]) -> float:
+    at = line.get("at")
+    if not isinstance(at, int | float):
+        raise TraceError(f"{path}: line {number}: no time")
+    return float(at)
+
+
+def _plain(orders: list[Any]) -> list[Any]:
+    """Orders as they look after they were written to a trace and read back."""
+    plain: list[Any] = msgspec.json.decode(msgspec.json.encode([order_text(order) for order in orders]))
+    return plain

@@ -1,0 +1,155 @@
+"""After the tour the door is yours: a fresh pass in the terminal, an inbox for photos, and its answers.
+
+Whoever is admitted walks through the simulated lane. Enter draws a fresh pass. Never ends by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from firmware.wire.issue import Issued
+from firmware.wire.passes import STEP_S
+from firmware.wire.records import Admitted, Refused
+from provisioning import qr
+from provisioning.listener import Listener
+from provisioning.outcomes import sentence
+from provisioning.tour_script import Issuer
+from provisioning.world_client import WorldClient
+
+PASS_S = 1800
+NO_CODE_S = 6.0
+"""A picture that was taken up so long ago, with no answer of the gate, showed no code."""
+STALE = 9
+USED = 11
+
+
+class Visitor:
+    """``run`` until interrupted. ``pass_file`` always holds the current code of the latest pass."""
+
+    def __init__(
+        self,
+        console: Console,
+        world: WorldClient,
+        listener: Listener,
+        issuer: Issuer,
+        inbox: Path,
+        pass_file: Path,
+        camera: str | None,
+    ) -> None:
+        self._console = console
+        self._world = world
+        self._listener = listener
+        self._issuer = issuer
+        self._inbox = inbox
+        self._file = pass_file
+        self._camera = camera
+        self._issued: Issued | None = None
+        self._redraw_at = 0.0
+        self._stdin = sys.stdin is not None and sys.stdin.isatty()
+        self._files = self._pictures()
+        self._waiting: dict[str, float] = {}
+
+    def run(self) -> None:
+        """Returns only by KeyboardInterrupt, or Trouble when the world is gone."""
+        self._fresh()
+        while True:
+            seen = self._listener.next(0.2)
+            if seen is not None:
+                self._waiting.clear()
+                self._say(sentence(seen.record))
+                if isinstance(seen.record, Admitted):
+                    self._world.ask(walk={"people": seen.record.uses})
+                elif isinstance(seen.record, Refused) and seen.record.reason in (STALE, USED):
+                    self._say("press Enter for a fresh pass" if self._stdin else "take a fresh pass", "  ")
+            self._look_into_inbox()
+            self._keep_file_current()
+            if self._stdin and select.select([sys.stdin], [], [], 0)[0]:
+                if not sys.stdin.readline():
+                    self._stdin = False  # the terminal was closed
+                else:
+                    self._fresh()
+
+    def _fresh(self) -> None:
+        now = time.time()
+        self._issued = self._issuer.make(now, valid_s=PASS_S)
+        # One step ahead, which the gate allows for clocks that differ: 60 to 90 s for taking the photo.
+        ahead = self._issued.shown_at(now + STEP_S)
+        self._redraw_at = 0.0
+        self._keep_file_current()
+        if self._console.is_terminal:
+            print(qr.terminal(ahead))
+        where = self._camera or "the gate's camera"
+        act = f"hold it to {where}" if self._camera else f"drop a photo of it into {_short(self._inbox)}"
+        self._console.print(
+            "[bold]The door is yours.[/bold] This pass is good for one person; "
+            f"its code changes every {STEP_S} s.",
+            highlight=False,
+        )
+        self._console.print(
+            f"Within a minute: {act}"
+            + (
+                ""
+                if self._camera
+                else f", or  cp {_short(self._file)} {_short(self._inbox)}/  (always current)"
+            )
+            + ".  Enter: a fresh pass.  Ctrl-C: end.",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def _keep_file_current(self) -> None:
+        now = time.time()
+        if self._issued is None or now < self._redraw_at:
+            return
+        if now >= self._issued.fields.expires_at:
+            self._issued = self._issuer.make(now, valid_s=PASS_S)
+        qr.save_png(self._issued.shown_at(now), self._file)
+        started = self._issued.fields.issued_at
+        self._redraw_at = started + STEP_S * ((now - started) // STEP_S + 1)
+
+    # -- pictures that say nothing -------------------------------------------------------------------
+
+    def _pictures(self) -> set[str]:
+        """Names in the inbox and in its folders ``seen`` and ``unreadable``."""
+        found = set()
+        for folder in ("", "seen", "unreadable"):
+            try:
+                found |= {f"{folder}/{e.name}" for e in os.scandir(self._inbox / folder) if e.is_file()}
+            except OSError:
+                continue
+        return {name for name in found if not name.rsplit("/", 1)[-1].startswith(".")}
+
+    def _look_into_inbox(self) -> None:
+        if self._camera:
+            return
+        now = self._pictures()
+        for name in sorted(now - self._files):
+            folder, _, file = name.partition("/")
+            if folder == "":
+                self._say(f"{file}: shown to the camera")
+                self._waiting[file] = time.monotonic() + NO_CODE_S
+            elif folder == "unreadable":
+                self._waiting.pop(file, None)
+                self._say(f"{file}: cannot be opened as a picture; use a PNG or JPEG file")
+        self._files = now
+        for file, due in list(self._waiting.items()):
+            if time.monotonic() > due:
+                del self._waiting[file]
+                self._say(f"{file}: no code was read; take it closer, sharp, with the white margin around it")
+
+    def _say(self, text: str, arrow: str = " ←") -> None:
+        at = time.strftime("%H:%M:%S")
+        self._console.print(f"{at} {arrow} {text}", markup=False, highlight=False)
+
+
+def _short(path: Path) -> str:
+    try:
+        return f"./{path.relative_to(Path.cwd())}"
+    except ValueError:
+        return str(path)
