@@ -1,0 +1,500 @@
+"""The board's link to the shop: records up, receipts down, and every other message of the board.
+
+Runs on the loop thread; the network is a ``Session`` with its own thread, the rules of sending are the
+``Window``'s, the journal is reached only through ``JournalPort``. Nothing is published outside a connection
+and nothing is queued for a later one: the journal is the queue. Whatever the broker sends is either
+understood or counted; it can never stop the loop. Must never block, and never read or write a file.
+"""
+
+from __future__ import annotations
+
+import logging
+from asyncio import TimerHandle
+from collections import Counter
+from collections.abc import Callable, Sequence
+from random import Random
+
+from firmware.loop import Guard
+from firmware.sync.link_types import (
+    Arrived,
+    JournalPort,
+    LinkDown,
+    LinkEvent,
+    LinkSettings,
+    LinkUp,
+    Row,
+)
+from firmware.sync.session import Dial, Down, Happened, Message, Puback, Session, Suback, Up
+from firmware.sync.window import Action, Backoff, Key, NeedRows, Reconnect, Send, Settled, Window
+from firmware.wire.acks import AckError, decode_ack, decode_nack
+from firmware.wire.strictjson import JsonError, parse_object
+from firmware.wire.topics import Topics, parse
+
+__all__ = ["Arrived", "JournalPort", "Link", "LinkDown", "LinkEvent", "LinkSettings", "LinkUp", "Row"]
+
+log = logging.getLogger("link")
+
+TAKE = 64  # happenings handled in one turn of the loop
+ACK_EVERY_S = 0.05  # acks of that time go to the journal as one
+DISK_RETRY_S = 2.0
+SETTLE_S = 0.2  # after SUBACK: retained acks and store status come before the first record goes
+DIAL_S = 20.0  # from dialling to SUBACK
+ABANDONED = 3  # sessions whose thread hangs in connect or DNS; with so many none is added
+
+
+class Link:
+    """``post`` gets ``LinkEvent``s on the loop thread. ``rng`` seeds the jitter."""
+
+    def __init__(
+        self,
+        guard: Guard,
+        settings: LinkSettings,
+        journal: JournalPort,
+        post: Callable[[LinkEvent], None],
+        *,
+        rng: Random | None = None,
+        clock_synced: Callable[[], bool] = lambda: True,
+    ) -> None:
+        rng = rng or Random()
+        self.topics = Topics(settings.store_id, settings.board)
+        self.up = False
+        self.counts: Counter[str] = Counter()
+        self._guard, self._settings, self._journal, self._post = guard, settings, journal, post
+        self._clock_synced = clock_synced
+        self._window = Window(
+            rng, receipt=settings.receipt, puback_s=settings.puback_s, stall_s=settings.stall_s
+        )
+        self._retry = Backoff(settings.retry_s, settings.retry_max_s, rng)
+        self._session: Session | None = None
+        self._abandoned: list[Session] = []
+        self._checked_time = True
+        self._max_packet = 0
+        self._receive_max = 0
+        self._mids: dict[int, Key] = {}
+        self._others: dict[int, float] = {}
+        self._frames: dict[Key, bytes] = {}
+        self._workers: dict[str, bool] = {}
+        self._acks: dict[int, int] = {}
+        self._acking = self._nacking = self._closed = self._told = False
+        self._tick: TimerHandle | None = None
+        self._dial: TimerHandle | None = None
+        self._settle: TimerHandle | None = None
+
+    # -- for the board ---------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to connect. Returns at once; ``LinkUp`` follows."""
+        self._connect()
+
+    def appended(self) -> None:
+        """The journal has a new record: send it when its turn comes."""
+        self._do(self._window.appended(self._now()))
+
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        qos: int = 0,
+        retain: bool = False,
+        expiry_s: int | None = None,
+        response_topic: str | None = None,
+        correlation: bytes | None = None,
+    ) -> bool:
+        """Hand a message over now. False: not connected or no room; it is not kept, ask again."""
+        if not self.up or self._session is None or (qos and not self._window.other_room):
+            return False
+        if len(payload) + len(topic) + 64 > self._max_packet:
+            self.counts["too_large"] += 1
+            return False
+        mid = self._session.publish(topic, payload, qos, retain, expiry_s, response_topic, correlation)
+        if mid is None:
+            return False
+        if qos:
+            self._others[mid] = self._now()
+            self._do(self._window.others(len(self._others), self._now()))
+        return True
+
+    def resend_from(self, seq: int) -> None:
+        """The store asks for everything from ``seq`` of this epoch again (restored from a backup)."""
+
+        def done(okay: bool) -> None:
+            if okay:
+                self._do(self._window.rewind(self._now()))
+
+        self._acks.clear()
+        self._journal.resend_from(seq, done)
+
+    def clock_changed(self) -> None:
+        """The clock is synchronised now: a session made without checking certificate dates is renewed."""
+        if self._session is not None and not self._checked_time and self._clock_synced():
+            self._lost("the clock is set: connecting again with certificate dates checked")
+
+    @property
+    def alive_at(self) -> float:
+        """Monotonic time of the network thread's last turn; now, while none is needed. For the watchdog:
+        a dial may take ``connect_s`` plus the resolver's time."""
+        return self._session.alive_at if self._session is not None else self._now()
+
+    def health(self) -> dict[str, int]:
+        """Counters for ``health``: numbers only."""
+        window = self._window
+        shown = {
+            "link_up": int(self.up),
+            "link_sent": window.sent,
+            "link_resent": window.resent,
+            "link_in_flight": window.in_flight,
+            "link_stalls": window.stalls,
+            "link_refused": sum(window.refused.values()),
+            "link_strays": window.strays,
+        }
+        shown |= {f"link_refused_{code:02x}": count for code, count in sorted(window.refused.items())}
+        return shown | {f"link_{name}": count for name, count in sorted(self.counts.items())}
+
+    def close(self, wait_s: float = 2.0) -> bool:
+        """Say that the board is offline, leave, and end the thread: at most ``wait_s``, for the end of the
+        process only. False when the thread still hangs (it is a daemon and dies with the process)."""
+        if self._closed:
+            return True
+        self._closed = True
+        for timer in (self._tick, self._dial, self._settle):
+            if timer is not None:
+                timer.cancel()
+        session, self._session = self._session, None
+        ended = True
+        if session is not None:
+            if self.up:
+                session.publish(self.topics.state, self._settings.offline_state, 1, True)
+                session.leave()
+                ended = session.join(wait_s * 0.75)
+            session.drop()
+            ended = session.join(wait_s * 0.25) or ended
+        self.up = False
+        self._window.disconnected()
+        for left in self._abandoned:
+            left.drop()
+        return ended
+
+    # -- connection ------------------------------------------------------------------------------
+
+    def _now(self) -> float:
+        return self._guard.loop.time()
+
+    def _connect(self) -> None:
+        if self._closed or self._session is not None:
+            return
+        self._abandoned = [session for session in self._abandoned if session.running]
+        if len(self._abandoned) >= ABANDONED:
+            self._dial = self._guard.at(self._now() + self._retry.next(), self._connect)
+            return
+        chosen = self._settings
+        self._checked_time = self._clock_synced()
+        dial = Dial(
+            host=chosen.host,
+            port=chosen.port,
+            user=chosen.board,
+            keepalive_s=chosen.keepalive_s,
+            will_topic=self.topics.state,
+            will=chosen.offline_state,
+            ca=chosen.ca,
+            cert=chosen.cert,
+            key=chosen.key,
+            check_time=self._checked_time,
+            connect_s=chosen.connect_s,
+        )
+        session = Session(dial, lambda: self._guard.post(self._take, session))
+        self._session = session
+        self.counts["dials"] += 1
+        session.start()
+        self._dial = self._guard.at(
+            self._now() + DIAL_S, self._lost, f"{chosen.host}:{chosen.port}: no answer for {DIAL_S:g} s"
+        )
+
+    def _take(self, session: Session) -> None:
+        for happened in session.take(TAKE):
+            if session is not self._session:
+                return  # of a connection that was given up meanwhile
+            self._handle(session, happened)
+
+    def _handle(self, session: Session, happened: Happened) -> None:
+        match happened:
+            case Puback(mid, code):
+                self._on_puback(mid, code)
+            case Message():
+                if self._max_packet:
+                    self._on_message(happened)
+            case Up(receive_max, max_packet):
+                self._receive_max, self._max_packet = receive_max, max_packet
+                self._workers.clear()
+                session.subscribe(self._filters())
+            case Suback(codes):
+                self._on_suback(codes)
+            case Down(reason):
+                self._lost(reason)
+
+    def _filters(self) -> list[str]:
+        mine, shop = self.topics, self.topics.store
+        return [
+            shop.every_status,
+            mine.ack,
+            mine.nack,
+            mine.every_cmd,
+            mine.every_ans,
+            shop.every_used,
+            shop.every_claim,
+            shop.every_table,
+        ]
+
+    def _on_suback(self, codes: tuple[int, ...]) -> None:
+        if self.up or not self._max_packet:
+            self.counts["strays"] += 1
+            return
+        refused = [name for name, code in zip(self._filters(), codes, strict=False) if code >= 0x80]
+        if refused:
+            self.counts["refused_subscriptions"] += len(refused)
+            log.error("the broker refuses to send %s: check its access list", ", ".join(refused))
+        if self._dial is not None:
+            self._dial.cancel()
+        self.up = True
+        self.counts["connects"] += 1
+        log.info("connected to %s:%s", self._settings.host, self._settings.port)
+        self._told = False
+        self._settle = self._guard.at(self._now() + SETTLE_S, self._open)
+        self._post(LinkUp(self._now()))
+
+    def _open(self) -> None:
+        if self.up:
+            now = self._now()
+            actions = self._window.connected(now, self._receive_max)
+            self._do(actions)
+            self._do(self._window.others(len(self._others), now))
+            self._do(self._window.store_online(self._store_online(), now))
+
+    def _lost(self, reason: str) -> None:
+        """The connection is over; the next attempt is set."""
+        session, self._session = self._session, None
+        if session is None:
+            return
+        session.drop()
+        self._abandoned.append(session)
+        was_up, self.up = self.up, False
+        self._max_packet = 0
+        for timer in (self._dial, self._settle, self._tick):
+            if timer is not None:
+                timer.cancel()
+        self._tick = None
+        self._window.disconnected()
+        self._mids.clear()
+        self._others.clear()
+        self._frames.clear()
+        if was_up:
+            self.counts["losses"] += 1
+        if not self._told:
+            self._told = True
+            log.warning("link lost: %s; records are kept and sent later", reason)
+            self._post(LinkDown(reason, self._now()))
+        if not self._closed:
+            self._dial = self._guard.at(self._now() + self._retry.next(), self._connect)
+
+    # -- what came -------------------------------------------------------------------------------
+
+    def _on_puback(self, mid: int, code: int) -> None:
+        now = self._now()
+        if code < 0x80:
+            self._retry.reset()
+        if mid in self._others:
+            del self._others[mid]
+            if code >= 0x80:
+                self.counts["refused_other"] += 1
+            self._do(self._window.others(len(self._others), now))
+            return
+        key = self._mids.pop(mid, None)
+        if key is None:
+            self.counts["strays"] += 1
+            return
+        actions = self._window.puback(key, code, now)
+        if not self._window.holds(key):
+            self._frames.pop(key, None)
+        self._do(actions)
+
+    def _on_message(self, message: Message) -> None:
+        found = parse(message.topic)
+        mine = self.topics
+        if found is None or found.store != mine.store_id or found.board not in (mine.board, "store"):
+            self.counts["unknown_topics"] += 1
+            return
+        match found.kind:
+            case "ack":
+                self._on_ack(message.payload)
+            case "nack":
+                self._on_nack(message.payload)
+            case "status":
+                self._on_status(found.rest[0], message.payload)
+            case "cmd" | "ans" | "used" | "claim" | "table" | "delta":
+                self._post(
+                    Arrived(
+                        found.kind,
+                        found.rest,
+                        message.payload,
+                        message.retained,
+                        message.correlation,
+                        self._now(),
+                    )
+                )
+            case _:
+                self.counts["unknown_topics"] += 1
+
+    def _on_ack(self, payload: bytes) -> None:
+        try:
+            ack = decode_ack(payload)
+        except AckError as error:
+            self._bad("ack", error)
+            return
+        self.counts["acks"] += 1
+        if ack.through > self._acks.get(ack.epoch, 0):
+            self._acks[ack.epoch] = ack.through
+            if not self._acking:
+                self._acking = True
+                self._guard.at(self._now() + ACK_EVERY_S, self._write_acks)
+        self._do(self._window.ack(ack.epoch, ack.through, self._now()))
+
+    def _write_acks(self) -> None:
+        """Hand the newest acks to the journal, one at a time."""
+        if self._closed or not self._acks:
+            self._acking = False
+            return
+        epoch, through = self._acks.popitem()
+
+        def done(written: bool | None) -> None:
+            if written:
+                self._write_acks()
+                return
+            self.counts["false_acks" if written is False else "ack_errors"] += 1
+            self._guard.at(self._now() + (0 if written is False else DISK_RETRY_S), self._write_acks)
+            # The journal still holds those rows: read it again rather than believe the window.
+            self._do(self._window.rewind(self._now()))
+
+        self._journal.ack(epoch, through, done)
+
+    def _on_nack(self, payload: bytes) -> None:
+        try:
+            nack = decode_nack(payload)
+        except AckError as error:
+            self._bad("nack", error)
+            return
+        key = (nack.epoch, nack.seq)
+        self.counts["nacks"] += 1
+        if self._nacking or not self._window.wants_nack(key):
+            return  # one at a time; the store says it again when it still holds
+
+        def done(okay: bool) -> None:
+            self._nacking = False
+            if okay:
+                self._frames.pop(key, None)
+                self._do(self._window.reset(self._now()))
+
+        self._nacking = True
+        log.warning(
+            "the store says that record %d arrived damaged (%s); sending it again", nack.seq, nack.reason
+        )
+        self._journal.nacked(nack.epoch, nack.seq, done)
+
+    def _on_status(self, worker: str, payload: bytes) -> None:
+        if not payload:
+            self._workers.pop(worker, None)  # its retained status was removed
+        else:
+            try:
+                online = parse_object(payload, 4096).get("online")
+            except JsonError as error:
+                self._bad("store status", error)
+                return
+            if not isinstance(online, bool) or len(self._workers) >= 64:
+                self._bad("store status", ValueError("online must be true or false"))
+                return
+            self._workers[worker] = online
+        self._do(self._window.store_online(self._store_online(), self._now()))
+
+    def _store_online(self) -> bool | None:
+        return any(self._workers.values()) if self._workers else None
+
+    def _bad(self, what: str, error: Exception) -> None:
+        self.counts["bad_messages"] += 1
+        if self.counts["bad_messages"] == 1:
+            log.warning(
+                "a message from the broker is unreadable: %s: %s (said once, then counted)", what, error
+            )
+
+    # -- what the window wants -------------------------------------------------------------------
+
+    def _do(self, actions: Sequence[Action]) -> None:
+        for action in actions:
+            match action:
+                case Send(epoch, seq):
+                    self._send((epoch, seq))
+                case NeedRows(after, limit):
+                    self._fetch(after, limit)
+                case Settled(epoch, through):
+                    self._acks[epoch] = through
+                    if not self._acking:
+                        self._acking = True
+                        self._guard.at(self._now() + ACK_EVERY_S, self._write_acks)
+                case Reconnect(reason):
+                    self._lost(reason)
+                    return
+        self._arm()
+
+    def _send(self, key: Key) -> None:
+        frame = self._frames[key]
+        if self._session is None:
+            return
+        mid = self._session.publish(self.topics.rec, frame, 1)
+        if mid is not None:
+            self._mids[mid] = key
+
+    def _fetch(self, after: Key | None, limit: int) -> None:
+        session = self._session
+
+        def done(rows: Sequence[Row] | None) -> None:
+            if rows is None:
+                self.counts["read_errors"] += 1
+                self._guard.at(self._now() + DISK_RETRY_S, self._read_again)
+                return
+            if session is self._session:
+                for epoch, seq, frame in rows:
+                    self._frames[epoch, seq] = frame
+            keys = [(epoch, seq) for epoch, seq, _ in rows]
+            actions = self._window.rows(keys, limit, self._now())
+            for key in keys:
+                if not self._window.holds(key):
+                    self._frames.pop(key, None)
+            self._do(actions)
+
+        self._journal.fetch(after, limit, done)
+
+    def _read_again(self) -> None:
+        self._window.unread()
+        self._do(self._window.tick(self._now()))
+
+    def _arm(self) -> None:
+        """Have ``_on_tick`` called when time alone asks for it, and no later."""
+        due = self._due()
+        if due is None or self._closed:
+            return
+        if self._tick is not None:
+            if self._tick.when() <= due:
+                return  # it fires earlier and arms itself again
+            self._tick.cancel()
+        self._tick = self._guard.at(max(due, self._now()), self._on_tick)
+
+    def _due(self) -> float | None:
+        times = [due] if (due := self._window.due()) is not None else []
+        if self._others:
+            times.append(next(iter(self._others.values())) + self._settings.puback_s)
+        return min(times, default=None)
+
+    def _on_tick(self) -> None:
+        self._tick = None
+        now = self._now()
+        if self._others and now >= next(iter(self._others.values())) + self._settings.puback_s:
+            self._lost(f"no PUBACK for {self._settings.puback_s:g} s")
+            return
+        self._do(self._window.tick(now))
