@@ -14,13 +14,11 @@ from typing import Any, ClassVar
 import cbor2
 
 from firmware.wire.record_shapes import MAX_BODY, Choice, Counts, Field, Raw, RecordError, Text, UInt
+from firmware.wire.taglist import MAX_BLOB_BYTES, MAX_TAGS
 
 U16, U32, U64 = 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
 MAX_USES = 15
 """People on one pass at most (the pass's party field)."""
-MAX_TAGS = 1000
-MAX_BLOB = 24 * 1024
-"""A tag list's bytes; leaves room for the rest of a 32 KiB body."""
 MAX_MS = (1 << 53) - 1
 """Times stay exact in every JSON reader."""
 
@@ -198,7 +196,7 @@ class Basket(Record):
 
     KIND = Kind.BASKET
     FIELDS = (
-        Field("tags", 20, Raw(1, MAX_BLOB)),
+        Field("tags", 20, Raw(1, MAX_BLOB_BYTES)),
         Field("count", 21, UInt(0, MAX_TAGS)),
         Field("reason", 17, Text()),
         _VISIT_IF_ANY,
