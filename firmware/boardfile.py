@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from firmware.boardschema import Board, Site
+from firmware.gate.timing import RANGES, TRIES, Timing
 from hal.ports import INPUTS, OUTPUTS
 
 NEEDED_INPUTS = ("leaf", "beam_outer", "beam_inner", "fire")
@@ -65,6 +66,11 @@ def device_tree_fault(board: Board, model_file: Path = Path("/proc/device-tree/m
     if found == board.board.model:
         return None
     return f'the board file is for a {board.board.model}, but this is a "{model}"; use its own board file'
+
+
+def gate_timing(board: Board) -> Timing:
+    """The gate's limits. Raises ValueError when two of them contradict each other."""
+    return Timing(**{name: getattr(board.gate, name) for name in (*RANGES, *TRIES)})
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -136,6 +142,10 @@ def _board_faults(board: Board) -> Iterator[str]:
     for name, pin in board.pins.outputs.items():
         if name != "release" and name in OUTPUTS and pin.energised != "on":
             yield f'pins.outputs.{name}.energised: only the lock says "{pin.energised}"; leave it out'
+    try:
+        gate_timing(board)
+    except ValueError as error:
+        yield f"gate: {error}"
     motors = {"motor_open", "motor_close"} & board.pins.outputs.keys()
     if board.gate.motor and len(motors) < 2:
         yield "gate.motor is true: pins.outputs.motor_open and pins.outputs.motor_close are needed"

@@ -13,7 +13,6 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-Seconds = Annotated[float, Meta(gt=0, le=3600)]
 Short = Annotated[float, Meta(ge=0.001, le=1)]
 PinNumber = Annotated[int, Meta(ge=0, le=53)]
 Id = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}$")]
@@ -71,20 +70,38 @@ class PinsSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class GateSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Times of the gate; each timed state ends at one of them."""
+    """Times of the gate; each timed state ends at one of them. Ranges as in firmware/gate/timing.py."""
 
     motor: bool = True
-    """The leaf is driven by a motor; false: a lock only, people push."""
-    open_s: Seconds = 3.0
-    """Longest time for the leaf to leave its closed contact, s."""
-    pass_s: Seconds = 8.0
-    """How long an open gate waits for a person, s."""
-    stand_s: Seconds = 10.0
-    """A person may stand in the lane so long before staff is told, s."""
-    clear_s: Annotated[float, Meta(ge=0.1, le=10)] = 0.5
-    """The lane must be clear so long before the leaf closes, s."""
-    close_s: Seconds = 4.0
-    """Longest time for the leaf to reach its closed contact, s."""
+    """The leaf is driven by a motor; false: a lock only, people push and a spring closes."""
+    sensors_s: Annotated[float, Meta(ge=1, le=30)] = 5.0
+    """Wait for the first reading of the sensors after a start, s."""
+    open_s: Annotated[float, Meta(ge=0.2, le=10)] = 1.5
+    """Run of the opening motor; the leaf must have left its contact by then, s."""
+    retry_s: Annotated[float, Meta(ge=0.2, le=5)] = 0.6
+    """Pause with lock and motor off before the second try to open, s."""
+    reverse_s: Annotated[float, Meta(ge=0.05, le=2)] = 0.2
+    """Pause of the motor between closing and opening, s."""
+    pass_s: Annotated[float, Meta(ge=2, le=60)] = 8.0
+    """Time to start walking through after a grant or a passage, s."""
+    stand_s: Annotated[float, Meta(ge=2, le=120)] = 10.0
+    """Longest stay in the beams before it is an alarm, s."""
+    clear_s: Annotated[float, Meta(ge=0.1, le=5)] = 0.4
+    """Pause after the lane is clear before the leaf closes, s."""
+    close_s: Annotated[float, Meta(ge=0.5, le=20)] = 3.0
+    """The leaf must be on its contact this long after it began to close, s."""
+    held_s: Annotated[float, Meta(ge=5, le=300)] = 20.0
+    """Buzzer time of a blocked lane before it is left open, quiet, as a fault, s."""
+    forced_s: Annotated[float, Meta(ge=2, le=300)] = 15.0
+    """Buzzer time after the leaf was forced, before it is closed again, s."""
+    fire_over_s: Annotated[float, Meta(ge=5, le=600)] = 30.0
+    """The fire line must be quiet this long before the gate closes again, s."""
+    stuck_s: Annotated[float, Meta(ge=10, le=3600)] = 60.0
+    """A beam broken this long counts as defective or covered, s."""
+    open_tries: Annotated[int, Meta(ge=1, le=10)] = 2
+    """Tries to open before the gate is a fault."""
+    close_tries: Annotated[int, Meta(ge=1, le=10)] = 3
+    """Tries to close before the gate is a fault."""
 
 
 class CameraSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,0 +1,398 @@
+"""Chooses the hardware of one board, once, from its board file, and wires policy to it.
+
+No other module picks a driver; there is no fallback to another one.  ``App`` owns what it built and
+closes it in the order that keeps outputs safe.  Running it as a process is ``firmware.run``'s work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from firmware import __version__
+from firmware.basket import QuietBasket
+from firmware.boardfile import gate_timing
+from firmware.boardschema import Board, Site
+from firmware.controller import Controller, Parts
+from firmware.desk import JournalDesk, Opened
+from firmware.gate import facts
+from firmware.gate.admission import House
+from firmware.gate.entry import EntryPolicy, Rules
+from firmware.gate.machine import Gate
+from firmware.gate.orders import GiveBack, Note
+from firmware.heartbeats import Heartbeats, Pulse
+from firmware.loop import Guard
+from firmware.recorder import Recorder
+from firmware.safe import pin_outs
+from firmware.sync.journal import Journal, Limits
+from firmware.trace import TraceWriter
+from firmware.uplink import Uplink
+from firmware.wire.record_types import Alarm, Stamp, Started
+from firmware.worker import Worker
+from hal.ports import Clock, Display, Pins, Source
+
+log = logging.getLogger("app")
+
+RENEW_S = 0.25
+"""Outputs are renewed this often; the driver lets them fall safe after hold_limit_s without."""
+CAMERA_QUIET_S = 60.0
+"""The supervisor restarts a dead camera by itself; after this long the whole program is restarted."""
+DISK_BUSY_S = 20.0
+FIRST_READING_S = 0.3
+
+
+@dataclass(frozen=True)
+class Mode:
+    """How time and blocking work are done: real, or stepped in one process (tests)."""
+
+    worker: Callable[[Guard], Worker]
+    clock: Clock | None = None
+    stepped: bool = False
+    reload: Callable[[], None] = lambda: None
+    """Looks at the board file now (the command of that name)."""
+
+
+class App:
+    """One gate. ``start()`` on the running loop; ``close()`` leaves every output safe."""
+
+    def __init__(self, board: Board, site: Site, guard: Guard, mode: Mode) -> None:
+        self.board = board
+        self.site = site
+        self.guard = guard
+        self.loop: asyncio.AbstractEventLoop = guard.loop
+        self.data = Path(site.data)
+        self.boot = os.urandom(4)
+        self.started_at = self.loop.time()
+        self.clock = mode.clock or _clock(board)
+        self.heartbeats = Heartbeats()
+        self.worker = mode.worker(guard)
+        # The camera child is started before any pin is opened: it must hold none of them.
+        self.sources: list[Source] = _code_sources(board, self.data, mode)
+        self._mode = mode
+        self._stops: list[Callable[[], None]] = []
+        self._late = Pulse(self.loop.time())
+        self.loop_late_ms = 0.0
+        self.desk = JournalDesk(guard, self.worker, self._open_journal, self._journal_opened)
+
+    # -- start ---------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Open everything. Raises PinsError, OSError: a board that cannot hold its pins does not run."""
+        self.data.mkdir(parents=True, exist_ok=True)
+        board = self.board
+        for source in self.sources:
+            source.start(lambda event: self.controller.post(event))
+        self.pins, self.world, reader = _hardware(board, self.data, self.loop, self._mode, self._fault)
+        if reader is not None:
+            self.sources.append(reader)
+        rules = Rules(
+            "in" if board.board.role == "entry" else "out",
+            board.admission.on_disk_fault,
+            board.admission.moment_s,
+            board.admission.give_up_s,
+        )
+        gate = Gate(gate_timing(board), motor=board.gate.motor, kind=board.board.role)
+        self.policy = EntryPolicy(gate, rules)
+        keys = {int(number): bytes.fromhex(key) for number, key in self.site.pass_keys.items()}
+        house = House(self.site.store, rules.direction, keys, unsynced=board.admission.on_unsynced_clock)
+        self.trace = self._trace_writer() if board.trace.enabled else None
+        self.display = _display(board)
+        self.uplink = Uplink(self)
+        self.controller = Controller(
+            Parts(
+                self.guard,
+                self.clock,
+                self.pins,
+                self.display,
+                self.policy,
+                house,
+                self.uplink.claims,
+                QuietBasket(board.basket.quiet_s),
+                self.uplink.live,
+                self.trace,
+            )
+        )
+        self.recorder = Recorder(
+            self.guard, self.desk, self.stamp, self.controller.answer, self.uplink.written
+        )
+        self.controller.recorder = self.recorder
+        self.desk.run(lambda journal: None, self._first_open)
+        self.pins.start(self.controller.post)
+        if reader is not None:
+            reader.start(self.controller.post)
+            reader.begin()
+        self.guard.at(self.loop.time() + FIRST_READING_S, self._first_reading)
+        self._stops.append(self.guard.every(RENEW_S, self._renew))
+        self._stops.append(self.guard.every(1.0, self._second))
+        self._declare()
+        self.uplink.start()
+
+    def reload(self) -> None:
+        self._mode.reload()
+
+    def stamp(self) -> Stamp:
+        mono_ms = int(self.loop.time() * 1000)
+        return Stamp(self.clock.wall_ms(), mono_ms, self.boot, self.clock.quality())
+
+    def idle(self) -> bool:
+        """Nobody is in the lane and nothing is on its way: a changed board file may be applied."""
+        return self.policy.gate.state in ("closed", "lockdown") and self.policy.at_rest()
+
+    def _first_reading(self) -> None:
+        """The inputs have been stable for longer than any debounce: now the gate may know them."""
+        self.controller.policy_event(facts.Levels(self.pins.read()))
+
+    # -- the journal ---------------------------------------------------------------------------
+
+    def _open_journal(self) -> Journal:
+        section = self.board.journal
+        return Journal.open(
+            self.data / "journal.sqlite",
+            clock=self.stamp,
+            limits=Limits(rows=section.limit_rows, keep_days=section.keep_days),
+        )
+
+    def _first_open(self, _: object, error: Exception | None) -> None:
+        if error is None:
+            return
+        check = "is the data folder there, writable and not full (df, dmesg)?"
+        if self.controller.faults.raise_("journal", str(error), check):
+            log.error("the journal cannot be opened: %s", error)
+        self.guard.at(self.loop.time() + 5.0, lambda: self.desk.run(lambda journal: None, self._first_open))
+
+    def _journal_opened(self, opened: Opened) -> None:
+        self.controller.faults.clear("journal")
+        spent = self.policy.spent
+        for key, count in opened.spent.items():
+            spent[key] = spent.get(key, 0) + count
+        self.recorder.put(Note(Started, {"fw": __version__, "reason": "start"}))
+        for one in opened.open_admissions:
+            # Granted before the restart and never passed: the use goes back to the visit.
+            token = self.policy.next_token()
+            own = opened.stats.epoch
+            self.recorder.know(token, one.seq, None if one.epoch == own else one.epoch)
+            self.recorder.put(GiveBack(token, one.visit, one.direction, one.uses, "restart"))
+            self.policy.unspend(one.visit, one.direction, one.uses)
+        if opened.recovery is not None:
+            self.recorder.put(Note(Alarm, {"kind": "journal-recovered", "detail": opened.recovery[:200]}))
+        self.uplink.journal_opened(opened.stats)
+
+    # -- turning -------------------------------------------------------------------------------
+
+    def _renew(self) -> None:
+        now = self.loop.time()
+        late = self._late.age(now) - RENEW_S
+        self.loop_late_ms = max(self.loop_late_ms * 0.98, late * 1000)
+        self._late.beat(now)
+        self.pins.renew()
+
+    def _second(self) -> None:
+        faults = self.controller.faults
+        if self.recorder.fault is not None:
+            faults.raise_("journal", self.recorder.fault, "disk full, read-only or worn out? (df, dmesg)")
+        elif self.policy.spent is not None and not self.recorder.backlog:
+            faults.clear("journal")
+        if self.clock.quality() == "unsynced":
+            faults.raise_("clock", "the wall clock is not synchronised", "network, chrony or timesyncd")
+        else:
+            faults.clear("clock")
+        if self.trace is not None and (lines := self.trace.take()):
+            trace = self.trace
+            self.worker.submit(lambda: trace.write(lines), self._traced)
+        self.uplink.second()
+
+    def _traced(self, _: object, error: Exception | None) -> None:
+        if error is not None and self.trace is not None:
+            self.trace.lost += 1
+
+    def _declare(self) -> None:
+        beats = self.heartbeats
+        beats.declare("disk", DISK_BUSY_S, self.worker.busy_for)
+        if self.board.camera is not None:
+            began = Pulse(self.loop.time())
+
+            def camera_age(now: float) -> float:
+                seen = self.controller.progress.get("camera")
+                return now - seen.at if seen is not None else began.age(now)
+
+            beats.declare("camera", CAMERA_QUIET_S, camera_age)
+
+    def figures(self) -> dict[str, float | int]:
+        """Everything the ``health`` message shows but the link's own figures."""
+        counts = self.controller.counts
+        policy = self.policy.counters
+        camera = self.controller.progress.get("camera")
+        return {
+            "uptime_s": self.loop.time() - self.started_at,
+            **policy,
+            "refusals_unwritten": self.policy.refusals_unwritten,
+            "codes": counts["codes"],
+            "camera_frames": camera.count if camera else 0,
+            "decoder_restarts": counts["decoder_restarts"],
+            "tag_reads": counts["tag_reads"],
+            "baskets": counts["baskets"],
+            "open_ms": self.controller.open_ms,
+            "open_ms_max": self.controller.open_ms_max,
+            "loop_late_ms": self.loop_late_ms,
+            "loop_slow": self.guard.slow,
+            "backlog": self.recorder.backlog,
+            "records_dropped": self.recorder.dropped,
+            "clock_ok": int(self.clock.quality() != "unsynced"),
+            "faults": len(self.controller.faults),
+        }
+
+    # -- end -----------------------------------------------------------------------------------
+
+    def safe(self) -> None:
+        """Outputs to their safe values, from any thread, whatever state this is in."""
+        pins: Pins | None = getattr(self, "pins", None)
+        if pins is not None:
+            pins.safe()
+
+    def close(self) -> None:
+        """Outputs safe first, then sources, link, journal. Bounded; idempotent."""
+        self.safe()
+        for stop in self._stops:
+            stop()
+        for source in self.sources:
+            source.close()
+        for name in ("uplink", "controller", "world", "pins", "display"):
+            part = getattr(self, name, None)
+            if part is not None:
+                part.close()
+        self.desk.close()
+        self.worker.close(3.0)
+
+    def _fault(self, what: str, error: BaseException) -> None:
+        """A driver's thread failed: told on the loop, where it counts as a lost device."""
+        log.error("%s: %s", what, error)
+
+    def _trace_writer(self) -> TraceWriter:
+        def header() -> dict[str, Any]:
+            return {
+                "version": __version__,
+                "role": self.board.board.role,
+                "motor": self.board.gate.motor,
+                "timing": {n: getattr(self.board.gate, n) for n in self.board.gate.__struct_fields__},
+                "admission": {
+                    n: getattr(self.board.admission, n) for n in ("on_disk_fault", "moment_s", "give_up_s")
+                },
+                "levels": self.pins.read(),
+                "spent": [[v.hex(), d, n] for (v, d), n in self.policy.spent.items()],
+                "token": self.policy.last_token,
+                "wall_ms": self.clock.wall_ms(),
+            }
+
+        return TraceWriter(self.data / "trace", int(self.board.trace.limit_mb * 1e6), header)
+
+
+# -- the choice of drivers -------------------------------------------------------------------------
+
+
+def _clock(board: Board) -> Clock:
+    if board.sim is not None:
+        from hal.clock.declared import DeclaredClock
+
+        return DeclaredClock(board.sim.clock)
+    from hal.clock.kernel import KernelClock
+
+    return KernelClock()
+
+
+def _code_sources(board: Board, data: Path, mode: Mode) -> list[Source]:
+    sources: list[Source] = []
+    camera = board.camera
+    if camera is not None:
+        if mode.stepped:
+            from hal.vision.inline import InlineSource
+
+            sources.append(InlineSource())
+        else:
+            sources.append(_camera_source(board, data))
+    if board.scanner is not None:
+        from hal.scanner.gm65 import Gm65
+
+        sources.append(Gm65(board.scanner.port, board.scanner.baud))
+    return sources
+
+
+def _camera_source(board: Board, data: Path) -> Source:
+    from hal.camera.port import CameraSettings
+    from hal.vision.protocol import Settings
+    from hal.vision.supervisor import CameraSource, Limits
+
+    camera, sim = board.camera, board.sim
+    assert camera is not None
+    options: dict[str, float] = {"mains_hz": float(camera.mains_hz)}
+    if camera.lens_position is not None:
+        options["lens_position"] = camera.lens_position
+    settings = CameraSettings(
+        camera.driver,
+        camera.width,
+        camera.height,
+        camera.fps,
+        camera.device,
+        str(data / sim.scene) if sim is not None else "",
+        sim.inbox or "" if sim is not None else camera.device,
+        options,
+    )
+    zbar = board.decoder.second_opinion == "zbar"
+    return CameraSource(settings, Settings(zbar=zbar), limits=Limits(progress_s=camera.progress_s))
+
+
+def _hardware(
+    board: Board, data: Path, loop: asyncio.AbstractEventLoop, mode: Mode, fault: Any
+) -> tuple[Pins, Any, Any]:
+    from hal.pins.gpio import PinIn, open_pins
+
+    ins = [PinIn(n, p.pin, p.active_low, p.pull, p.debounce_s) for n, p in board.pins.inputs.items()]
+    outs = pin_outs(board)
+    work = Path(os.environ.get("RUNTIME_DIRECTORY", str(data)))
+    pins = open_pins(
+        board.pins.factory,
+        ins,
+        outs,
+        loop=loop,
+        work_dir=work,
+        hold_timer=not mode.stepped,
+        fault=fault,
+    )
+    world = module = None
+    if board.sim is not None:
+        from hal.sim.lane import Lane
+        from hal.sim.world import World
+
+        lane = Lane(ins, outs, pins.factory, loop.time())
+        if board.reader is not None and board.reader.port == "sim":
+            from hal.sim.yrm100 import SimulatedYrm100
+
+            module = SimulatedYrm100(loop)
+        world = World(lane, pins.factory, loop, data / board.sim.control, data / board.sim.scene, module)
+        world.start()
+    reader = None
+    if board.reader is not None:
+        from hal.reader.serial_reader import SerialReader
+
+        port = module.port if module is not None else board.reader.port
+        reader = SerialReader(port, board.reader, loop)
+    return pins, world, reader
+
+
+def _display(board: Board) -> Display:
+    section = board.display
+    if section.driver == "png":
+        from hal.display.png import PngDisplay
+
+        return PngDisplay(Path(section.path))
+    if section.driver == "framebuffer":
+        from hal.display.framebuffer import FramebufferDisplay
+
+        return FramebufferDisplay(Path(section.path))
+    from hal.display.none import NoDisplay
+
+    return NoDisplay()

@@ -1,0 +1,57 @@
+"""A burst of tags becomes a basket by a fixed quiet time: provisional, and marked so. Pure.
+
+The portal's decision, which estimates what was not read, replaces this rule; an entry gate with a
+reader only witnesses what was carried in.
+"""
+
+from __future__ import annotations
+
+from firmware.gate.orders import Note
+from firmware.wire.record_types import Basket, Flags
+from firmware.wire.taglist import MAX_TAGS, encode
+from hal.ports import TagRead
+
+LONGEST_S = 30.0
+"""A burst that never falls quiet (a shelf in range) is closed after this, s."""
+
+
+class QuietBasket:
+    """``add`` tag reports; ``due`` says when ``close`` makes the record."""
+
+    def __init__(self, quiet_s: float) -> None:
+        self._quiet_s = quiet_s
+        self._tags: dict[bytes, float] = {}
+        self._first = 0.0
+        self._new = 0.0
+        self.overflow = 0
+
+    def add(self, read: TagRead) -> None:
+        if not self._tags:
+            self._first = self._new = read.at
+        if read.epc in self._tags:
+            return
+        if len(self._tags) >= MAX_TAGS:
+            self.overflow += 1
+            return
+        self._tags[read.epc] = read.at
+        self._new = read.at
+
+    def __len__(self) -> int:
+        return len(self._tags)
+
+    def due(self) -> float | None:
+        """Monotonic seconds at which the basket closes; None while there is none."""
+        if not self._tags:
+            return None
+        return min(self._new + self._quiet_s, self._first + LONGEST_S)
+
+    def close(self) -> Note:
+        """The record of what was read; the next tag begins a new basket."""
+        epcs = sorted(self._tags)
+        self._tags = {}
+        reason = f"quiet for {self._quiet_s:g} s"
+        return Note(
+            Basket,
+            {"tags": encode(epcs), "count": len(epcs), "reason": reason},
+            flags=Flags.PROVISIONAL,
+        )

@@ -1,0 +1,230 @@
+"""The board's side of the link: state and health out, commands and other gates' claims in. Loop thread.
+
+Records go by themselves (``firmware.sync.link``); this module says what the board is, obeys commands that
+are fresh, and answers claims between gates.  With no link it stays quiet and the gate works on.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from firmware.gate import facts
+from firmware.gate.admission import Shop
+from firmware.gateclaims import GateClaims
+from firmware.health import (
+    HEARTBEATS,
+    discovery_message,
+    health_message,
+    state_message,
+    will_message,
+)
+from firmware.sync.disk_port import DiskPort
+from firmware.sync.journal import JournalStats
+from firmware.sync.link import Arrived, Link, LinkDown, LinkEvent, LinkSettings, LinkUp
+from firmware.wire.commands import Command, CommandRefused, Inbox
+
+if TYPE_CHECKING:
+    from firmware.app import App
+
+log = logging.getLogger("uplink")
+
+SOON_S = 0.2
+"""A changed state is sent this long after the change: one message for a burst of changes."""
+GATE_COMMANDS = {"close": "close", "release": "release", "lockdown": "lockdown", "reset": "reset"}
+SHOP_STATES = {"open-shop": "open", "close-shop": "closed", "lockdown": "lockdown"}
+
+
+class Uplink:
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._guard = app.guard
+        self._loop = app.loop
+        self._inbox = Inbox()
+        self._stats: JournalStats | None = None
+        self._asking = False
+        self._next_beat = 0.0
+        self._soon: Any = None
+        site, section = app.site, app.board.link
+        broker = site.broker
+        settings = LinkSettings(
+            site.store,
+            site.board,
+            broker.host,
+            broker.port,
+            offline_state=will_message(app.boot.hex()),
+            ca=_path(broker.ca),
+            cert=_path(broker.cert),
+            key=_path(broker.key),
+            receipt=section.receipt,
+            keepalive_s=section.keepalive_s,
+            puback_s=section.puback_s,
+        )
+        self.link = Link(
+            app.guard,
+            settings,
+            DiskPort(app.worker, app.desk),
+            self._event,
+            clock_synced=lambda: app.clock.quality() != "unsynced",
+        )
+        self.topics = self.link.topics
+        self.claims = GateClaims(self)
+
+    @property
+    def app(self) -> App:
+        return self._app
+
+    def start(self) -> None:
+        self.link.start()
+
+    def close(self) -> None:
+        if self._soon is not None:
+            self._soon.cancel()
+        self.link.close()
+
+    # -- out -----------------------------------------------------------------------------------
+
+    def written(self) -> None:
+        """The journal has a new record."""
+        self.link.appended()
+        self.soon()
+
+    def journal_opened(self, stats: JournalStats) -> None:
+        self._stats = stats
+        self.link.appended()
+        self.soon()
+
+    def live(self, fields: dict[str, Any]) -> None:
+        """One event for pages and the log; lost when the link is down."""
+        fields["wall_ms"] = self._app.clock.wall_ms()
+        self.link.publish(self.topics.live, msgspec.json.encode(fields))
+        if fields["event"] in ("state", "opened"):
+            self.soon()
+
+    def soon(self) -> None:
+        """Send state and health shortly."""
+        if self._soon is None and self.link.up:
+            self._soon = self._guard.at(self._loop.time() + SOON_S, self._beat)
+
+    def second(self) -> None:
+        """Called every second: the heartbeat, and what changed meanwhile."""
+        self.link.clock_changed()
+        if self._app.controller.faults.changed:
+            self._app.controller.faults.changed = False
+            self.soon()
+        if self._loop.time() >= self._next_beat:
+            self.soon()
+
+    def _beat(self) -> None:
+        self._soon = None
+        if self._asking:
+            return
+        self._asking = True
+        data = self._app.data
+        self._app.desk.run(lambda journal: (journal.stats(), shutil.disk_usage(data).free), self._send)
+
+    def _send(self, found: tuple[JournalStats, int] | None, error: Exception | None) -> None:
+        self._asking = False
+        stats, free = found or (None, 0)
+        app, heartbeat = self._app, self._app.board.link.heartbeat_s
+        self._next_beat = self._loop.time() + heartbeat
+        if stats is not None:
+            self._stats = stats
+        known = self._stats
+        expiry = int(heartbeat * HEARTBEATS)
+        if known is not None:
+            state = state_message(
+                state=app.policy.gate.state,
+                boot=app.boot.hex(),
+                epoch=known.epoch,
+                first_seq=known.first_seq,
+                last_seq=known.last_seq,
+                faults=list(app.controller.faults),
+                last_visit=app.controller.last_visit,
+            )
+            self.link.publish(self.topics.state, state, 1, True, expiry)
+        figures = app.figures() | {"disk_free_mb": free / 1e6}
+        if known is not None:
+            figures |= {
+                "queued": known.queued,
+                "queue_age_s": known.oldest_age_s,
+                "queue_full": int(known.level == "full"),
+                "journal_mb": known.bytes / 1e6,
+                "records_skipped": known.skipped,
+                "records_damaged": known.damaged,
+            }
+        figures |= self.link.health()
+        self.link.publish(self.topics.health, health_message(figures), 0, True, expiry)
+
+    # -- in ------------------------------------------------------------------------------------
+
+    def _event(self, event: LinkEvent) -> None:
+        if isinstance(event, LinkUp):
+            self._next_beat = 0.0
+            discovery = discovery_message(self.topics, self._app.site.store, self._app.site.board)
+            self.link.publish(self.topics.discovery, discovery, 1, True)
+            self._app.controller.faults.clear("link")
+            self.claims.connected()
+            self.soon()
+        elif isinstance(event, LinkDown):
+            check = "network cable or Wi-Fi, broker address in the site file, the shop computer"
+            self._app.controller.faults.raise_("link", event.reason, check)
+            self.claims.disconnected()
+        elif event.kind == "cmd":
+            self._command(event)
+        elif event.kind in ("claim", "used"):
+            self.claims.arrived(event)
+
+    def _command(self, event: Arrived) -> None:
+        clock = self._app.clock
+        found = self._inbox.accept(
+            event.payload,
+            retained=event.retained,
+            now_ms=clock.wall_ms(),
+            quality=clock.quality(),
+            topic_name=event.names[0],
+        )
+        if isinstance(found, CommandRefused):
+            log.warning("command %s refused: %s (%s)", "/".join(event.names), found.reason, found.detail)
+            self.live({"event": "command-refused", "why": found.reason})
+            return
+        log.warning("command %s (%s) is carried out", found.name, found.id)
+        self.live({"event": "command", "name": found.name, "id": found.id})
+        self._obey(found)
+
+    def _obey(self, command: Command) -> None:
+        controller = self._app.controller
+        if command.name in SHOP_STATES:
+            state = SHOP_STATES[command.name]
+            controller.house = replace(controller.house, shop=Shop(state))
+            if command.name == "open-shop":
+                controller.policy_event(facts.Remote("unlock"))
+        if command.name in GATE_COMMANDS:
+            controller.policy_event(facts.Remote(GATE_COMMANDS[command.name]))
+        elif command.name == "open":
+            self._open(command)
+        elif command.name == "resend-from":
+            if self._stats is not None and int(command.args["epoch"], 16) == self._stats.epoch:
+                self.link.resend_from(command.args["seq"])
+        elif command.name == "locate":
+            controller.locate(float(command.args.get("seconds", 5)))
+        elif command.name == "reload":
+            self._app.reload()
+
+    def _open(self, command: Command) -> None:
+        """One passage by the shop's word: with a visit it is that visit's use, else nobody's."""
+        controller = self._app.controller
+        visit = command.args.get("visit")
+        if visit is None:
+            controller.policy_event(facts.Remote("open"))
+        else:
+            controller.admit_remotely(bytes.fromhex(visit))
+
+
+def _path(name: str | None) -> Path | None:
+    return Path(name) if name is not None else None
