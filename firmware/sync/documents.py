@@ -140,8 +140,8 @@ class Documents:
         return self._storage.recovered
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
-        found = self._db.table(kind, cache_size=0).get(where("name") == name)
-        return dict(found["value"]) if found is not None and not isinstance(found, list) else None
+        found = self._db.table(kind, cache_size=0).search(where("name") == name)
+        return dict(found[0]["value"]) if found else None
 
     def all(self, kind: str) -> dict[str, dict[str, Any]]:
         """name → document, by name."""
@@ -154,7 +154,7 @@ class Documents:
         table = self._db.table(kind, cache_size=0)
         if not table.contains(where("name") == name) and self.count() + 1 >= MAX_DOCUMENTS:
             raise ValueError(
-                f"{self.count()} documents, under {MAX_DOCUMENTS} belong here: {kind}/{name} does not"
+                f"{kind}/{name} would be document {self.count() + 1}; keep under {MAX_DOCUMENTS}"
             )
         table.upsert({"name": name, "value": dict(value)}, where("name") == name)
 
