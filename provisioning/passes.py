@@ -1,4 +1,4 @@
-"""``tallygate pass``: make test keys, issue passes, look into one. Not for boards: they have no private key."""
+"""``tallygate pass``: make test keys, issue passes, look into one. Never used by a board."""
 
 from __future__ import annotations
 
