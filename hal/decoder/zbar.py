@@ -3,6 +3,7 @@
 One legal QR code (ECI 0) aborts the process that runs this, a sheet of finder patterns keeps it busy
 for a minute, every scan leaks a little, and a picture whose rows are not contiguous is silently
 mirrored and never read: hence the own process with a time limit, and the copy below.
+It also rewrites what is not ASCII (guessing Shift-JIS or Latin-1), so only ASCII payloads are given on.
 It reads what zxing does not: codes without a quiet zone, heavy over-exposure, some glare.
 """
 
@@ -39,7 +40,7 @@ class Zbar:
         height, width = gray.shape
         codes = []
         for symbol in self._scanner.scan(np.ascontiguousarray(gray)):
-            if symbol.type != "QR-Code":
+            if symbol.type != "QR-Code" or not symbol.data or not symbol.data.isascii():
                 continue
             points = [(float(x), float(y)) for x, y in symbol.position]
             codes.append(Code(bytes(symbol.data), corners_of(points, width, height), "zbar"))

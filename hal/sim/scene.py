@@ -62,7 +62,10 @@ def place(
     side = modules.shape[0]
     padded = np.pad(modules, quiet)
     scale = height_share * height / side  # pixels per module
-    ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
+    reach = 0.9 * padded.shape[0] * scale  # half the diagonal, and the near edge's magnification when tilted
+    top, left = max(0, int(centre[1] * height - reach)), max(0, int(centre[0] * width - reach))
+    part = picture[top : int(centre[1] * height + reach) + 1, left : int(centre[0] * width + reach) + 1]
+    ys, xs = np.mgrid[top : top + part.shape[0], left : left + part.shape[1]].astype(np.float32)
     u = (xs - centre[0] * width) / scale
     v = (ys - centre[1] * height) / scale
     roll, tilt = np.deg2rad(roll_deg), np.deg2rad(tilt_deg)
@@ -76,15 +79,16 @@ def place(
     row = np.floor(down + padded.shape[0] / 2).astype(np.int32)
     inside = (column >= 0) & (column < padded.shape[1]) & (row >= 0) & (row < padded.shape[0])
     dark = padded[row[inside], column[inside]]
-    picture[inside] = np.where(dark, ink, paper).astype(np.uint8)
+    part[inside] = np.where(dark, ink, paper).astype(np.uint8)
 
 
 def soften(picture: Gray, passes: int = 1) -> Gray:
     """Blur with a 3 x 3 binomial kernel, ``passes`` times (about 0.7 pixel of standard deviation each)."""
     blurred: NDArray[Any] = picture.astype(np.float32)
     for _ in range(passes):
-        for axis in (0, 1):
-            blurred = (np.roll(blurred, 1, axis) + 2 * blurred + np.roll(blurred, -1, axis)) / 4
+        edged = np.pad(blurred, 1, mode="edge")
+        across = (edged[:, :-2] + 2 * edged[:, 1:-1] + edged[:, 2:]) / 4
+        blurred = (across[:-2] + 2 * across[1:-1] + across[2:]) / 4
     soft: Gray = np.clip(blurred, 0, 255).astype(np.uint8)
     return soft
 

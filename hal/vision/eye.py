@@ -48,6 +48,8 @@ class Eye:
             self._plan.read_by_zxing(now)
         if self._second:
             late = self._second.poll(now)
+            if late:
+                self._plan.read_by_zbar(now)
             if not codes:
                 codes = late
                 if reads.zbar and self._second.offer(frame.gray, reads.zbar, now):

@@ -30,7 +30,8 @@ class Reads:
 
 
 class Plan:
-    """``reads`` once per frame, then ``read_by_zxing`` if zxing read it, ``handed_over`` if zbar took it."""
+    """``reads`` once per frame, then what became of it: ``read_by_zxing``, ``handed_over`` to zbar,
+    ``read_by_zbar``."""
 
     def __init__(self, *, zbar: bool) -> None:
         self._zbar = zbar
@@ -54,6 +55,10 @@ class Plan:
         """The second opinion took the frame: the next variant is due next time."""
         self._turn += 1
         self._last_zbar = now
+
+    def read_by_zbar(self, now: float) -> None:
+        """zbar read something: what is shown is no mere scene, so keep asking at full rate."""
+        self._active_since = now
 
     def _variant(self, activity: float, now: float) -> str | None:
         if activity < ACTIVE_SHARE:

@@ -16,6 +16,7 @@ MAX_MESSAGE = 2048
 MAX_CODE = 512
 """Payloads longer than this are cut to MAX_CODE + 1 bytes, so that policy still sees them as too long."""
 MAX_TEXT = 300
+"""Bytes of each text; longer ones are cut."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -86,13 +87,15 @@ def pack(message: Message) -> bytes:
     if isinstance(message, CodeRead) and len(message.data) > MAX_CODE:
         message = msgspec.structs.replace(message, data=message.data[: MAX_CODE + 1])
     if isinstance(message, Noted):
-        message = msgspec.structs.replace(message, name=message.name[:64], detail=message.detail[:MAX_TEXT])
+        message = msgspec.structs.replace(message, name=_cut(message.name), detail=_cut(message.detail))
     if isinstance(message, Gone):
-        message = msgspec.structs.replace(
-            message, reason=message.reason[:MAX_TEXT], check=message.check[:MAX_TEXT]
-        )
+        message = msgspec.structs.replace(message, reason=_cut(message.reason), check=_cut(message.check))
     body = _encoder.encode(message)
     return _length.pack(len(body)) + body
+
+
+def _cut(text: str) -> str:
+    return text.encode("utf-8", "replace")[:MAX_TEXT].decode("utf-8", "ignore")
 
 
 class Unpacker:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import mmap
 import os
+import select
 import subprocess
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -50,6 +52,7 @@ class ZbarProcess:
         self._pending = 0  # number of the request under way, 0 = none
         self._deadline = 0.0
         self._number = 0
+        self._answered = 0
         self._scans = 0
         self._next_start = 0.0
         self._deaths: deque[float] = deque(maxlen=MAX_DEATHS)
@@ -97,6 +100,27 @@ class ZbarProcess:
             self._note("decoder_recycled", f"zbar child replaced after {self._scans} scans, as planned")
         return codes
 
+    def read(self, gray: Gray, variant: str) -> list[Code] | None:
+        """One picture, waiting for the answer: for tools, never in a camera's loop. None when the child is
+        not available or was killed over it (``limit_s``)."""
+        deadline = time.monotonic() + START_LIMIT_S
+        while not self._ready and not self._useless and time.monotonic() < deadline:
+            self.poll(time.monotonic())
+            self._wait()
+        if not self.offer(gray, variant, time.monotonic()):
+            return None
+        codes: list[Code] = []
+        while self._pending:
+            self._wait()
+            codes = self.poll(time.monotonic())
+        return codes if self._answered == self._number else None
+
+    def _wait(self) -> None:
+        if self._from_child >= 0:
+            select.select([self._from_child], [], [], 0.05)
+        else:
+            time.sleep(0.02)
+
     def close(self) -> None:
         """End the child. Idempotent."""
         self._stop()
@@ -131,7 +155,7 @@ class ZbarProcess:
             return []
         if answer.number != self._pending:
             return []
-        self._pending = 0
+        self._answered, self._pending = self._pending, 0
         self._scans += 1
         codes = []
         for data, v in answer.codes:
