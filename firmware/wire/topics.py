@@ -176,8 +176,6 @@ class Parsed(NamedTuple):
 
 def parse(topic: str) -> Parsed | None:
     """The parts of a topic, or None where it is not exactly one of the table's rows."""
-    if len(topic) > 200:
-        return None
     levels = topic.split("/")
     if (
         len(levels) < 5

@@ -119,7 +119,7 @@ def public_keys() -> dict[int, bytes]:
 
 def build() -> dict[str, Any]:
     return {
-        "about": "Tallygate pass, layout version 1: docs/protocol.md. The private keys are for these vectors.",
+        "about": "Tallygate pass, layout version 1: docs/protocol.md. These private keys are public.",
         "store_id": STORE_ID,
         "store_tag": store_tag(STORE_ID).hex(),
         "private_keys": {str(key_id): secret.hex() for key_id, secret in PRIVATE.items()},
