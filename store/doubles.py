@@ -3,7 +3,7 @@
 Gates that could not reach the broker cannot know of each other's grants; both records carry ``offline``
 and meet here. A gate always grants what is left of the party, so the largest single grant of a visit is
 its party size. Grants that were annulled do not count; an alarm that an annulment, arriving late,
-explains is cleared and stays readable.
+explains is cleared and stays readable. Staff and technicians' passes are not counted by the gates, nor here.
 """
 
 from __future__ import annotations
@@ -18,23 +18,25 @@ from sqlalchemy import Connection, func, select
 from firmware.wire.records import Flags
 from store.ledger import insert_once
 from store.posting import Place
-from store.schema import admissions, alarms, annulments, journals
+from store.schema import admissions, alarms, annulments, journals, visits
 
 KIND = "double_entry"
+COUNTED = ("entry", "exit")
 
 
-def judge_doubles(connection: Connection, keys: Mapping[tuple[str, str], tuple[Place, int] | None]) -> None:
+def judge_doubles(connection: Connection, keys: Mapping[tuple[str, str], Place | None]) -> None:
     """Raise or clear the alarm for the spent keys ``(visit, direction)`` that a batch touched.
 
-    The value of a key is the place and time of its newest admission, None where the batch only annulled.
+    The value of a key is the place of its newest admission, None where the batch only annulled.
     """
     if not keys:
         return
-    visits = sorted({visit for visit, _ in keys})
+    names = sorted({visit for visit, _ in keys})
     table = admissions
     several = (
         select(table.c.visit)
-        .where(table.c.visit.in_(visits))
+        .join(visits, visits.c.visit == table.c.visit)
+        .where(table.c.visit.in_(names), visits.c.kind.in_(COUNTED))
         .group_by(table.c.visit, table.c.direction)
         .having(func.count() > 1)
     )
@@ -62,7 +64,7 @@ def _judge(
     key: tuple[str, str],
     grants: list[Any],
     given_back: int,
-    newest: tuple[Place, int] | None,
+    newest: Place | None,
 ) -> None:
     gates = sorted({row.board for row in grants})
     if len(gates) < 2:
@@ -71,15 +73,20 @@ def _judge(
     spent = sum(row.uses for row in grants) - given_back
     subject = f"{key[0]}/{key[1]}"
     open_alarm = (alarms.c.kind == KIND) & (alarms.c.subject == subject) & alarms.c.cleared_ms.is_(None)
+    now_ms = time.time_ns() // 1_000_000
     if spent <= party:
-        now_ms = time.time_ns() // 1_000_000
         connection.execute(alarms.update().where(open_alarm).values(cleared_ms=now_ms))
         return
     if newest is None or not any(row.flags & Flags.OFFLINE for row in grants):
         return
     if connection.scalar(select(func.count()).select_from(alarms).where(open_alarm)):
         return
-    place, at_ms = newest
     detail = f"{spent} admissions {key[1]} at {', '.join(gates)} on one pass for {party}, gates were offline"
-    row = {"board": place.board, "journal": place.journal, "seq": place.seq, "source": "store", "kind": KIND}
-    insert_once(connection, alarms, [row | {"subject": subject, "detail": detail, "at_ms": at_ms}])
+    row = {
+        "board": newest.board,
+        "journal": newest.journal,
+        "seq": newest.seq,
+        "source": "store",
+        "kind": KIND,
+    }
+    insert_once(connection, alarms, [row | {"subject": subject, "detail": detail, "at_ms": now_ms}])

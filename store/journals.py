@@ -156,7 +156,7 @@ class Posted:
 
     count: int = 0
     touched: list[Journal] = field(default_factory=list)
-    keys: dict[tuple[str, str], tuple[Place, int] | None] = field(default_factory=dict)
+    keys: dict[tuple[str, str], Place | None] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -252,7 +252,7 @@ def _post_batch(
         posted.keys.setdefault((row["visit"], row["direction"]), None)
     for row in rows.facts[schema.admissions]:
         place = Place(journal.id, journal.board, journal.epoch, row["seq"])
-        posted.keys[row["visit"], row["direction"]] = (place, row["at_ms"])
+        posted.keys[row["visit"], row["direction"]] = place
     return rows.declared
 
 

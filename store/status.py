@@ -10,15 +10,17 @@ import time
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, Table, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from firmware.wire.refusals import NAME_BY_NUMBER
 from store import schema
 from store.ledger import LedgerError, check, explain, name, open_ledger
 
-SILENT_S = 300
+SILENT_MS = 300_000
 """A board that was online and said nothing for this long needs a look."""
+RECENT_MS = 24 * 3600 * 1000
+"""What was found longer ago stays in the counts and no longer asks for attention."""
 
 
 @dataclass
@@ -81,12 +83,13 @@ def collect(engine: Engine, now_ms: int) -> Status:
             boards=list(boards.values()),
             attention=[],
         )
+        recent = _recent(connection, now_ms - RECENT_MS)
     for row in status.boards:
-        status.attention += _attention(row, now_ms)
+        status.attention += _attention(row, recent.get(row.board, set()), now_ms)
     return status
 
 
-def _count(connection: Connection, table: schema.Table) -> int:
+def _count(connection: Connection, table: Table) -> int:
     return connection.scalar(select(func.count()).select_from(table)) or 0
 
 
@@ -146,27 +149,44 @@ def _named_counts(connection: Connection, rows: dict[str, BoardRow], owner: dict
         rows[board].faults[kind] = count
 
 
-def _attention(row: BoardRow, now_ms: int) -> list[str]:
+def _recent(connection: Connection, since_ms: int) -> dict[str, set[str]]:
+    """Per board, which kinds of trouble were found since ``since_ms``."""
+    found: dict[str, set[str]] = {}
+    journals, gaps, alarms = schema.journals, schema.gaps, schema.alarms
+    holes = select(journals.c.board).join(gaps, gaps.c.journal == journals.c.id)
+    for board in connection.scalars(holes.where(gaps.c.found_ms >= since_ms)):
+        found.setdefault(board, set()).add("missing")
+    raised = select(alarms.c.board, alarms.c.kind).where(alarms.c.source == "store")
+    raised = raised.where(alarms.c.at_ms >= since_ms, alarms.c.cleared_ms.is_(None))
+    for board, kind in connection.execute(raised).tuples():
+        found.setdefault(board, set()).add(kind)
+    return found
+
+
+def _attention(row: BoardRow, recent: set[str], now_ms: int) -> list[str]:
     found = []
     if row.waiting:
         found.append(
             f"{row.board}: {row.waiting} records wait for an earlier one that has not come; "
             "check the board's link, it resends by itself"
         )
-    if row.missing:
+    if row.missing and "missing" in recent:
         found.append(
-            f"{row.board}: {row.missing} records will never come; see its journal alarm and its disk"
+            f"{row.board}: {row.missing} records will never come; see its journal alarm and check its disk"
         )
-    if row.quarantined:
+    if "quarantined" in recent:
         found.append(
             f"{row.board}: {row.quarantined} records could not be read and are in quarantine; "
             "compare the versions of board and store"
         )
-    if row.alarms.get("double_entry"):
-        found.append(f"{row.board}: one pass was used at two gates (double_entry); see the alarms")
-    if row.online and row.state_ms is not None and now_ms - row.state_ms > SILENT_S * 1000:
+    if "double_entry" in recent:
         found.append(
-            f"{row.board}: online, but nothing heard for {(now_ms - row.state_ms) // 60000} min; "
+            f"{row.board}: one pass was used at two gates while they were offline (double_entry); "
+            "see the alarms table, and check the gates' links"
+        )
+    if row.online and row.state_ms is not None and now_ms - row.state_ms > SILENT_MS:
+        found.append(
+            f"{row.board}: online, but nothing heard for {(now_ms - row.state_ms) // 60_000} min; "
             "check that board and store reach the broker"
         )
     return found
@@ -174,25 +194,14 @@ def _attention(row: BoardRow, now_ms: int) -> list[str]:
 
 def render(status: Status) -> str:
     """The status as text: one line per board, then its counts by name, then what needs attention."""
-    head = (
-        "board",
-        "link",
-        "last record",
-        "through",
-        "waiting",
-        "missing",
-        "quarantine",
-        "admitted",
-        "passed",
-    )
-    head += ("annulled", "refused", "baskets", "tags", "alarms")
-    lines = [head]
+    head = "board,link,last record,through,waiting,missing,quarantine,admitted,passed,annulled,refused"
+    lines = [[*head.split(","), "baskets", "tags", "alarms"]]
     for row in status.boards:
         link = "?" if row.online is None else (row.state or "online") if row.online else "offline"
-        counts = (row.through, row.waiting, row.missing, row.quarantined, row.admitted, row.passed)
-        counts += (row.annulled, sum(row.refused.values()), row.baskets, row.tags, sum(row.alarms.values()))
-        lines.append((row.board, link, _when(row.record_ms), *map(str, counts)))
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+        counts = [row.through, row.waiting, row.missing, row.quarantined, row.admitted, row.passed]
+        counts += [row.annulled, sum(row.refused.values()), row.baskets, row.tags, sum(row.alarms.values())]
+        lines.append([row.board, link, _when(row.record_ms), *map(str, counts)])
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     out = [f"ledger {status.ledger}: {status.records} records, {status.visits} visits", ""]
     out += [
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()

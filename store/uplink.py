@@ -164,7 +164,7 @@ class Uplink:
             before = self._session
             try:
                 self._client.will_set(self._status_topic, self._status(False, "lost", ""), qos=1, retain=True)
-                properties = Properties(PacketTypes.CONNECT)
+                properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
                 properties.SessionExpiryInterval = SESSION_S
                 self._client.connect(
                     self._broker.host,
@@ -240,7 +240,7 @@ class Uplink:
         return json.dumps(status).encode()
 
     def _publish_status(self, online: bool, state: str, reason: str) -> mqtt.MQTTMessageInfo:
-        properties = Properties(PacketTypes.PUBLISH)
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         if online:
             properties.MessageExpiryInterval = STATUS_EXPIRY_S
         return self._client.publish(

@@ -142,6 +142,8 @@ def arrived(batch: list[Message]) -> list[Arrived]:
         topic = parse(message.topic)
         if topic is None or topic.board == SHARED:
             continue
-        if topic.kind == "rec" or topic.kind == "state":
-            found.append(Arrived(topic.board, topic.kind, message.payload, now_ms))
+        if topic.kind == "rec":
+            found.append(Arrived(topic.board, "rec", message.payload, now_ms))
+        elif topic.kind == "state":
+            found.append(Arrived(topic.board, "state", message.payload, now_ms))
     return found
