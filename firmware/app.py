@@ -34,7 +34,7 @@ from firmware.trace import TraceWriter
 from firmware.uplink import Uplink
 from firmware.wire.record_types import Alarm, Stamp, Started
 from firmware.worker import Worker
-from hal.ports import Clock, Display, Pins, Source
+from hal.ports import Clock, Display, Event, InputChanged, Pins, Source
 
 log = logging.getLogger("app")
 
@@ -75,6 +75,7 @@ class App:
         self.sources: list[Source] = _code_sources(board, self.data, mode)
         self._mode = mode
         self._stops: list[Callable[[], None]] = []
+        self._reading = False
         self._late = Pulse(self.loop.time())
         self.loop_late_ms = 0.0
         self.desk = JournalDesk(guard, self.worker, self._open_journal, self._journal_opened)
@@ -122,7 +123,7 @@ class App:
         )
         self.controller.recorder = self.recorder
         self.desk.run(lambda journal: None, self._first_open)
-        self.pins.start(self.controller.post)
+        self.pins.start(self._input)
         if reader is not None:
             reader.start(self.controller.post)
             reader.begin()
@@ -143,8 +144,14 @@ class App:
         """Nobody is in the lane and nothing is on its way: a changed board file may be applied."""
         return self.policy.gate.state in ("closed", "lockdown") and self.policy.at_rest()
 
+    def _input(self, event: Event) -> None:
+        # Before the first reading the gate knows no levels, so a change means nothing to it.
+        if self._reading or not isinstance(event, InputChanged):
+            self.controller.post(event)
+
     def _first_reading(self) -> None:
         """The inputs have been stable for longer than any debounce: now the gate may know them."""
+        self._reading = True
         self.controller.policy_event(facts.Levels(self.pins.read()))
 
     # -- the journal ---------------------------------------------------------------------------

@@ -21,14 +21,17 @@ STEP_S = 0.01
 class Shape:
     """The lane's places in metres from the street, and the leaf's times in seconds for full travel.
 
+    The beams are closer together than a person is deep: both are broken in between, which is how a walk
+    is told from two people who each break one beam.
+
     ``closer_s``: a spring brings the leaf back when no motor runs (None: it stays; the default where
     the board has a motor). ``clear_at``: the share of opening that a person fits through.
     """
 
     start_m: float = -0.8
-    outer_m: float = 0.5
+    outer_m: float = 0.85
     leaf_m: float = 1.0
-    inner_m: float = 1.5
+    inner_m: float = 1.1
     end_m: float = 2.2
     open_s: float = 0.8
     close_s: float = 1.0
@@ -97,7 +100,9 @@ class Lane:
 
     def walk(self, walk: Walk) -> None:
         """Let somebody come: the first after ``delay_s``, each next one ``gap_m`` behind the one before."""
-        self.people.extend(Person.group(walk, self._now, self.shape.start_m, self.shape.end_m))
+        self.people.extend(
+            Person.group(walk, self._now, self.shape.start_m, self.shape.end_m, self.shape.leaf_m)
+        )
 
     def set_fire(self, on: bool) -> None:
         """Open (or close) the fire loop: it also cuts the lock's supply, whatever the board does."""

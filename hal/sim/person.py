@@ -69,11 +69,10 @@ class Person:
     _stands_until: float | None = None
 
     @classmethod
-    def group(cls, walk: Walk, now: float, start_m: float, end_m: float) -> list[Person]:
+    def group(cls, walk: Walk, now: float, start_m: float, end_m: float, leaf_m: float) -> list[Person]:
         heading = 1 if walk.direction == "in" else -1
         first = start_m if heading > 0 else end_m
-        # Somebody who turns round does so past the first beam; somebody who stands, stands in the leaf.
-        middle = (start_m + end_m) / 2
+        # Somebody who turns round does so just before the leaf; somebody who stands, stands in it.
         people = []
         for index in range(walk.people):
             one = cls(
@@ -87,9 +86,10 @@ class Person:
                 gap=min(walk.gap_m, MARGIN_M) if index == 0 else max(MARGIN_M, min(walk.gap_m, 0.3)),
             )
             if index == 0 and walk.step_back:
-                one.stand_at, one.stand_s, one.turn_after_stand = middle, max(0.3, walk.stand_s), True
+                one.stand_at, one.stand_s = leaf_m - heading * 0.08, max(0.3, walk.stand_s)
+                one.turn_after_stand = True
             elif index == 0 and walk.stand_s:
-                one.stand_at, one.stand_s = middle + heading * 0.45, walk.stand_s
+                one.stand_at, one.stand_s = leaf_m + heading * walk.length_m / 2, walk.stand_s
             people.append(one)
         return people
 

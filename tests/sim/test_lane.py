@@ -88,8 +88,8 @@ def test_one_walk_through_breaks_the_beams_in_order(gate: Gate) -> None:
     assert gate.changes() == [
         ("leaf", False),
         ("beam_outer", True),
-        ("beam_outer", False),
         ("beam_inner", True),
+        ("beam_outer", False),
         ("beam_inner", False),
     ]
     assert gate.lane.tally.entered == 1
