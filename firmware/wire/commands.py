@@ -75,6 +75,7 @@ NAMES: Mapping[str, _Spec] = MappingProxyType(
         "close": _Spec(_no_args),
         "release": _Spec(_no_args),  # let everybody out, hold the gate free
         "lockdown": _Spec(_no_args, harmless=True),  # nobody in, everybody out
+        "reset": _Spec(_no_args),  # leave the gate's fault: look at the sensors again
         "open-shop": _Spec(_no_args),
         "close-shop": _Spec(_no_args),
         "reload": _Spec(_no_args),  # read the board file again while idle
