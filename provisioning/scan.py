@@ -41,8 +41,6 @@ def scan_files(
         answer: dict[str, object] = {"file": str(path)}
         try:
             codes = read_codes(Path(path))
-        except OSError as error:
-            answer["error"] = error.strerror or str(error)
         except PictureError as error:
             answer["error"] = str(error)
         else:
@@ -53,12 +51,12 @@ def scan_files(
 
 
 def codes_in(path: Path) -> list[bytes]:
-    """The payloads in one picture, largest code first. Raises OSError, PictureError."""
+    """The payloads in one picture, largest code first. Raises PictureError."""
     return [code.data for code in read_codes(path)]
 
 
 def read_codes(path: Path) -> list[Code]:
-    """Every code in one picture, largest first. Raises OSError, PictureError."""
+    """Every code in one picture, largest first. Raises PictureError."""
     from hal.decoder.zxing import Zxing
 
     pictures = load(path, LONG_SIDES)

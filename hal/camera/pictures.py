@@ -50,10 +50,13 @@ def load(path: Path, long_sides: tuple[int, ...] = LONG_SIDES) -> list[Gray]:
 
     try:
         found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise PictureError("it is not a regular file")
-        if found.st_size > MAX_BYTES:
-            raise PictureError(f"it has {found.st_size} bytes; at most {MAX_BYTES} are read")
+    except OSError as error:
+        raise PictureError(f"it cannot be read: {error.strerror}") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise PictureError("it is not a regular file")
+    if found.st_size > MAX_BYTES:
+        raise PictureError(f"it has {found.st_size} bytes; at most {MAX_BYTES} are read")
+    try:
         with Image.open(path) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
@@ -233,27 +236,44 @@ class Inbox:
             self.note("inbox_not_movable", f"{path.name} stays in {self.folder}: {error.strerror}")
 
 
+class Pace:
+    """Frames at a fixed rate for cameras that have no sensor. Frames that were missed are gone."""
+
+    def __init__(self, fps: float) -> None:
+        if not 0 < fps <= 120:
+            raise CameraLost(f"fps = {fps} is outside 0..120", "camera.fps in the board file")
+        self._period = 1.0 / fps
+        self._due = 0.0
+
+    def wait(self, wait_s: float) -> float | None:
+        """The time of the next frame, or None when it is not due within ``wait_s``."""
+        now = time.monotonic()
+        pause = self._due - now
+        if pause > 0:
+            time.sleep(max(0.0, min(pause, wait_s)))
+        if pause > wait_s:
+            return None
+        now = time.monotonic()
+        self._due = self._due + self._period if self._due + self._period > now else now + self._period
+        return now
+
+
 class Pictures:
-    """``Camera`` that sees nothing but the inbox; a white wall between pictures."""
+    """``Camera`` that sees nothing but the inbox; a light wall between pictures."""
 
     def __init__(self, settings: CameraSettings, note: Note) -> None:
         self._inbox = Inbox(Path(settings.inbox), note)
+        self._pace = Pace(settings.fps)
         self._wall = np.full((settings.height, settings.width), 200, np.uint8)
-        self._period = 1.0 / settings.fps
-        self._due = 0.0
         self._seq = 0
 
     def open(self) -> None:
         self._inbox.open()
-        self._due = time.monotonic()
 
     def frame(self, wait_s: float) -> Frame | None:
-        now = time.monotonic()
-        time.sleep(max(0.0, min(wait_s, self._due - now)))
-        if self._due - now > wait_s:
+        now = self._pace.wait(wait_s)
+        if now is None:
             return None
-        now = time.monotonic()
-        self._due = max(self._due + self._period, now)
         self._seq += 1
         picture = self._inbox.poll(now)
         return Frame(picture if picture is not None else self._wall, now, self._seq)
@@ -266,6 +286,4 @@ def build(settings: CameraSettings, note: Note) -> Camera:
     """Raises CameraLost when the board file names no inbox."""
     if not settings.inbox:
         raise CameraLost("the camera 'pictures' has no folder to watch", "camera.inbox in the board file")
-    if not 0 < settings.fps <= 120:
-        raise CameraLost(f"fps = {settings.fps} is outside 0..120", "camera.fps in the board file")
     return Pictures(settings, note)
