@@ -11,21 +11,20 @@ and everything about people go on into the reserve. Above that every call is a J
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from firmware.sync import journal_queue as queue
-from firmware.sync import journal_recovery as recovery
 from firmware.sync import journal_schema as schema
 from firmware.sync import used
+from firmware.sync.journal_file import JournalFile
 from firmware.sync.journal_queue import Limits
 from firmware.sync.journal_recovery import Recovery
+from firmware.sync.journal_renew import renew
 from firmware.sync.journal_schema import (
     AckBeyond,
-    JournalCorrupt,
     JournalError,
     JournalFault,
     JournalFull,
@@ -85,15 +84,12 @@ class Journal:
     state stays consistent and the next call opens the file again."""
 
     def __init__(self, path: Path, clock: Callable[[], Stamp], limits: Limits) -> None:
-        self._path = path
+        self._file = JournalFile(path, clock, self._withdraw)
         self._clock = clock
         self._limits = limits
-        self._db: sqlite3.Connection | None = None
-        self._state = queue.State([])
         self._handed = 0
         self._skipped = 0
         self._damaged = 0
-        self.recovery: Recovery | None = None
 
     @classmethod
     def open(cls, path: Path, *, clock: Callable[[], Stamp], limits: Limits | None = None) -> Journal:
@@ -102,44 +98,54 @@ class Journal:
         A damaged file is set aside and what can be read is carried over; ``recovery`` then says what was
         lost, else it is None. Raises JournalFault when the disk does not do it."""
         journal = cls(path, clock, limits or Limits())
-        journal._connection()
+        journal._file.connection()
         return journal
+
+    @property
+    def recovery(self) -> Recovery | None:
+        """What the last recovery of a damaged file found, None if there was none since ``open``."""
+        return self._file.recovery
+
+    @property
+    def _state(self) -> queue.State:
+        return self._file.state
 
     def close(self) -> None:
         """Idempotent. Nothing is lost without it."""
-        db, self._db = self._db, None
-        if db is not None:
-            with contextlib.suppress(sqlite3.Error):
-                db.close()
+        self._file.close()
 
     # -- facts in ------------------------------------------------------------------------------
 
     def append(self, body: bytes, kind: int) -> int:
         """Commits one record and returns its seq.
 
-        ``passed`` also closes one use of the admission it names. Raises RecordError when ``body`` is not a
+        ``passed`` also closes one use of the admission it names; ``admitted`` opens one that spends no key (a
+        pass without a count). Raises RecordError when ``body`` is not a
         record of ``kind``, JournalFull (sales at the bound), JournalFault."""
         record = decode_body(body)
         if kind != record.KIND:
             raise RecordError(f"body is of type {int(record.KIND)}, the caller says {int(kind)}")
         if kind == Kind.ANNULLED:
             raise RecordError("an annulment gives uses back: call annul()")
-        db = self._connection()
+        self._file.connection()
         fill = self._fill()
         if (kind == Kind.PRICE_LOOK and fill >= self._limits.looks) or (
             kind in _COUNTED_WHEN_FULL and fill >= 1.0
         ):
-            return self._count_skipped(db, kind)
+            return self._count_skipped(kind)
         if kind in _SALES and fill >= 1.0:
             raise JournalFull(
                 f"{self._state.queued} records wait for the shop, the bound is {self._limits.rows} or "
                 f"{self._limits.bytes} bytes: no sales until the link is back; check broker and shop"
             )
-        with self._transaction(db):
+        with self._file.transaction() as db:
             self._room(fill)
             seq = queue.insert(db, self._state, body, kind)
             if isinstance(record, Passed):
                 self._take(db, record, 1)
+            elif isinstance(record, Admitted):
+                row_id = self._state.own.row_id(seq)
+                used.open_admission(db, row_id, record.visit, record.direction, record.uses, counted=False)
         return seq
 
     def admit(
@@ -149,8 +155,7 @@ class Journal:
 
         ``body_for(uses)`` makes the ``admitted`` body. The caller lowers ``party`` by the uses that other
         gates report. Raises JournalFault; then nothing was granted."""
-        db = self._connection()
-        with self._transaction(db):
+        with self._file.transaction() as db:
             spent = used.count(db, visit, direction)
             if spent >= party:
                 return UsedUp(spent)
@@ -167,7 +172,7 @@ class Journal:
             now = self._clock()
             seq = queue.insert(db, self._state, body, Kind.ADMITTED)
             used.put(db, visit, direction, spent + uses, now)
-            used.open_admission(db, self._state.own.row_id(seq), visit, direction, uses)
+            used.open_admission(db, self._state.own.row_id(seq), visit, direction, uses, counted=True)
             used.prune(db, now)
         return Granted(seq, uses)
 
@@ -182,15 +187,15 @@ class Journal:
             uses,
         ):
             raise RecordError("body must be the annulled record of this visit, direction and uses")
-        db = self._connection()
-        with self._transaction(db):
+        with self._file.transaction() as db:
             self._room(self._fill())
             if record.ref_seq:
-                taken = self._take(db, record, uses)
+                taken, counted = self._take(db, record, uses)
                 if taken != uses:
                     raise NotOpen(f"admission {record.ref_seq} has {taken} uses open, not {uses}")
-                spent = used.count(db, visit, direction)
-                used.put(db, visit, direction, max(0, spent - uses), self._clock())
+                if counted:
+                    spent = used.count(db, visit, direction)
+                    used.put(db, visit, direction, max(0, spent - uses), self._clock())
             return queue.insert(db, self._state, body, Kind.ANNULLED)
 
     # -- the link ------------------------------------------------------------------------------
@@ -203,12 +208,12 @@ class Journal:
         Behind ``after_seq`` of ``epoch``; without ``epoch``, 0 means from the very start and any other
         number counts in the journal's own epoch. Give back the epoch of the last row together with its seq.
         """
-        db = self._connection()
+        self._file.connection()
         after = None if epoch is None and after_seq == 0 else (epoch or self._state.own.epoch, after_seq)
-        with self._reading():
+        with self._file.reading() as db:
             out, bad = queue.read_pending(db, self._state, after, limit)
         if bad:
-            with self._transaction(db):
+            with self._file.transaction() as db:
                 for index in bad:
                     e = self._state.find(out[index][0])
                     assert e is not None
@@ -225,16 +230,22 @@ class Journal:
         """The shop has everything up to ``through``. Returns how many rows that settled; idempotent.
 
         An unknown epoch (a retained ack of an earlier journal) settles 0. Raises AckBeyond when ``through``
-        is higher than any seq given out."""
-        db = self._connection()
-        with self._transaction(db):
-            return queue.ack(db, self._state, epoch, through, self._clock(), self._limits)
+        is higher than any seq given out: the shop has records this journal lost. In its own epoch the
+        journal has then gone on in a new one (``journal_renew``), so that nothing new is taken for old."""
+        try:
+            with self._file.transaction() as db:
+                return queue.ack(db, self._state, epoch, through, self._clock(), self._limits)
+        except AckBeyond:
+            if epoch == self._state.own.epoch:
+                with self._file.transaction() as db:
+                    renew(db, self._state, self._file.opened_at, self._clock())
+                self._file.opened_at = 0
+            raise
 
     def nacked(self, epoch: int, seq: int) -> bool:
         """The shop could not read this row. True when a ``damaged`` record took its place (own crc bad, or
         refused again after three resends); the caller sends the row again either way."""
-        db = self._connection()
-        with self._transaction(db):
+        with self._file.transaction() as db:
             replaced = queue.nacked(db, self._state, epoch, seq, self._clock())
         self._damaged += replaced
         return replaced
@@ -243,11 +254,11 @@ class Journal:
         """A restored shop asks for old rows: those from ``seq`` on that are kept are pending again.
 
         Returns the first seq that will be sent."""
-        db = self._connection()
+        self._file.connection()
         e = self._state.own if epoch is None else self._state.find(epoch)
         if e is None:
             return seq
-        with self._transaction(db):
+        with self._file.transaction() as db:
             e = self._state.find(e.epoch) or e
             return queue.resend_from(db, self._state, e, seq)
 
@@ -255,20 +266,18 @@ class Journal:
 
     def spent(self) -> dict[tuple[bytes, str], int]:
         """(visit, direction) → uses spent at this gate, for every key a pass can still match."""
-        db = self._connection()
-        with self._reading():
+        with self._file.reading() as db:
             return used.load(db)
 
     def open_admissions(self) -> list[OpenAdmission]:
         """Admissions with uses neither passed nor annulled; at start the caller annuls them."""
-        db = self._connection()
-        with self._reading():
+        with self._file.reading() as db:
             return used.open_admissions(db, {e.no: e.epoch for e in self._state.epochs})
 
     def stats(self) -> JournalStats:
-        db = self._connection()
+        self._file.connection()
         own, fill = self._state.own, self._fill()
-        with self._reading():
+        with self._file.reading() as db:
             return JournalStats(
                 epoch=own.epoch,
                 first_seq=queue.first_kept(db, own),
@@ -294,17 +303,16 @@ class Journal:
                 "broker and shop computer; the link must be back before this gate can record again",
             )
 
-    def _take(self, db: sqlite3.Connection, record: Passed | Annulled, uses: int) -> int:
+    def _take(self, db: sqlite3.Connection, record: Passed | Annulled, uses: int) -> tuple[int, bool]:
         own = self._state.own
         e = own if record.ref_epoch is None else self._state.find(record.ref_epoch)
         if e is None:
-            return 0
+            return 0, False
         return used.take(db, e.row_id(record.ref_seq), record.visit, record.direction, uses)
 
-    def _count_skipped(self, db: sqlite3.Connection, kind: int) -> int:
+    def _count_skipped(self, kind: int) -> int:
         """One ``skipped`` record counts on, under its seq, until the link has taken it."""
-        state = self._state
-        with self._transaction(db):
+        with self._file.transaction() as db:
             state, own, now = self._state, self._state.own, self._clock()
             again = own.row_id(0) < state.skipped_row and state.skipped_row > self._handed
             counts = dict(state.skipped_counts) if again else {}
@@ -320,78 +328,17 @@ class Journal:
         self._skipped += 1
         return seq
 
-    def _connection(self) -> sqlite3.Connection:
-        """The open connection; after a fault the file is opened and checked again first."""
-        if self._db is not None:
-            return self._db
-        before = self._state.own if self._state.epochs else None
-        try:
-            opened = recovery.open_checked(self._path, self._clock)
-        except (sqlite3.Error, OSError, JournalCorrupt) as error:
-            raise self._as_fault(error) from error
-        self._db, self._state = opened.db, opened.state
-        self.recovery = opened.recovery or self.recovery
-        if before is not None and before.epoch == self._state.own.epoch:
-            self._withdraw(before.last_seq)
-        return self._db
-
     def _withdraw(self, last_seq: int) -> None:
         """Annuls admissions whose commit was reported as failed but is in the file after all."""
         own = self._state.own
         for seq in range(last_seq + 1, own.last_seq + 1):
-            db = self._db
-            if db is None:
-                return
-            row = db.execute("SELECT frame FROM rows WHERE id=?", (own.row_id(seq),)).fetchone()
+            with self._file.reading() as db:
+                row = db.execute("SELECT frame FROM rows WHERE id=?", (own.row_id(seq),)).fetchone()
             if row is None or not queue.sound(row[0], own.epoch, seq):
                 continue
             record = decode_body(parse_frame(row[0]).body)
             if isinstance(record, Admitted):
-                annulled = Annulled(
+                given = Annulled(
                     self._clock(), record.visit, record.direction, record.uses, seq, "disk-fault"
                 )
-                self.annul(record.visit, record.direction, record.uses, annulled.body())
-
-    @contextlib.contextmanager
-    def _transaction(self, db: sqlite3.Connection) -> Iterator[None]:
-        before = self._state.copy()
-        try:
-            db.execute("BEGIN IMMEDIATE")
-            yield
-            db.execute("COMMIT")
-        except (sqlite3.Error, OSError, JournalCorrupt) as error:
-            self._state = before
-            self._drop(db)
-            raise self._as_fault(error) from error
-        except BaseException:
-            self._state = before
-            try:
-                db.execute("ROLLBACK")
-            except sqlite3.Error:
-                self._drop(db)
-            raise
-
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError, JournalCorrupt) as error:
-            if self._db is not None:
-                self._drop(self._db)
-            raise self._as_fault(error) from error
-
-    def _drop(self, db: sqlite3.Connection) -> None:
-        """Gives the connection up: its caches may not match the disk any more."""
-        self._db = None
-        with contextlib.suppress(sqlite3.Error):
-            db.rollback()
-        with contextlib.suppress(sqlite3.Error):
-            db.close()
-
-    def _as_fault(self, error: Exception) -> JournalFault:
-        found = error if isinstance(error, JournalError) else schema.translate(error, self._path)
-        if isinstance(found, JournalFault):
-            return found
-        return JournalFault(
-            f"the journal is damaged ({found})", "the card; it is set aside and read out at the next call"
-        )
+                self.annul(record.visit, record.direction, record.uses, given.body())

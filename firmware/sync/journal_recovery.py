@@ -198,9 +198,10 @@ def _build(db: sqlite3.Connection, found: Salvaged, now: Stamp) -> list[Lost]:
     for (visit, direction), count in found.spent.items():
         used.put(db, visit, direction, count, now)
     number = {e.epoch: e.no for e in epochs}
-    for (epoch, seq), (visit, direction, uses) in found.admissions.items():
-        if epoch in number:
-            used.open_admission(db, number[epoch] << schema.SEQ_BITS | seq, visit, direction, uses)
+    for a in found.admissions.values():
+        if a.epoch in number:
+            row_id = number[a.epoch] << schema.SEQ_BITS | a.seq
+            used.open_admission(db, row_id, a.visit, a.direction, a.uses, counted=a.counted)
     db.execute("COMMIT")
     return lost
 

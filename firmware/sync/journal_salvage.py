@@ -12,7 +12,7 @@ import re
 import shutil
 import sqlite3
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from firmware.sync import used
@@ -39,12 +39,12 @@ _FRAME_START = re.compile(rb"(?=\x01.{8}.{4}(.{2}).{4}[\xa5-\xb7]\x00[\x01-\x17]
 @dataclass(slots=True)
 class Salvaged:
     """``rows``: (epoch, seq) → frame, each proven by its crc. ``epochs``: empty where their table was not
-    sound. ``spent``: (visit, direction) → count. ``admissions``: (epoch, seq) → (visit, direction, uses)."""
+    sound. ``spent``: (visit, direction) → count. ``admissions`` by (epoch, seq)."""
 
     rows: dict[tuple[int, int], bytes] = field(default_factory=dict)
     epochs: list[Epoch] = field(default_factory=list)
     spent: dict[tuple[bytes, str], int] = field(default_factory=dict)
-    admissions: dict[tuple[int, int], tuple[bytes, str, int]] = field(default_factory=dict)
+    admissions: dict[tuple[int, int], used.OpenAdmission] = field(default_factory=dict)
 
 
 def salvage(path: Path) -> Salvaged:
@@ -121,23 +121,24 @@ def _derive(found: Salvaged, open_rows: list[used.OpenAdmission] | None) -> None
             records[key] = decode_body(parse_frame(data).body)
     newest = max((r.stamp.wall_ms for r in records.values()), default=0)
     spent: dict[tuple[bytes, str], int] = {}
-    admissions: dict[tuple[int, int], tuple[bytes, str, int]] = {}
+    admissions: dict[tuple[int, int], used.OpenAdmission] = {}
     for (epoch, seq), record in sorted(records.items()):
         if isinstance(record, Admitted):
-            admissions[epoch, seq] = (record.visit, record.direction, record.uses)
+            admissions[epoch, seq] = used.OpenAdmission(
+                epoch, seq, record.visit, record.direction, record.uses
+            )
     for (epoch, _), record in sorted(records.items()):
         if isinstance(record, Passed | Annulled):
             ref = (epoch if record.ref_epoch is None else record.ref_epoch, record.ref_seq)
             if ref in admissions:
-                visit, direction, uses = admissions[ref]
                 closed = 1 if isinstance(record, Passed) else record.uses
-                admissions[ref] = (visit, direction, uses - closed)
+                admissions[ref] = replace(admissions[ref], uses=admissions[ref].uses - closed)
         if isinstance(record, Admitted | Annulled) and newest - record.stamp.wall_ms < _SPENT_REBUILD_MS:
             side = (record.visit, record.direction)
             spent[side] = spent.get(side, 0) + (record.uses if isinstance(record, Admitted) else -record.uses)
     for side, uses in spent.items():
         found.spent[side] = max(found.spent.get(side, 0), uses, 0)
     if open_rows is not None:
-        found.admissions = {(a.epoch, a.seq): (a.visit, a.direction, a.uses) for a in open_rows}
+        found.admissions = {(a.epoch, a.seq): a for a in open_rows}
     else:
-        found.admissions = {ref: what for ref, what in admissions.items() if what[2] > 0}
+        found.admissions = {ref: what for ref, what in admissions.items() if what.uses > 0}

@@ -33,7 +33,7 @@ TABLES = (
         PRIMARY KEY (visit, direction)) WITHOUT ROWID""",
     # Granted, and neither all passed nor annulled yet. id is the admitted row's.
     """CREATE TABLE admissions (id INTEGER PRIMARY KEY, visit BLOB NOT NULL, direction INTEGER NOT NULL,
-        uses INTEGER NOT NULL)""",
+        uses INTEGER NOT NULL, counted INTEGER NOT NULL)""",
 )
 
 
@@ -197,3 +197,6 @@ def verify(db: sqlite3.Connection) -> None:
             f"the journal has schema {version}, this program knows {SCHEMA_VERSION}",
             "install the program version that wrote it, or a newer one",
         )
+    tables = {row[0] for row in db.execute("SELECT sql FROM sqlite_master WHERE type='table'")}
+    if tables != set(TABLES):
+        raise JournalCorrupt("its tables are not those of a journal")

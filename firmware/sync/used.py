@@ -35,13 +35,14 @@ class UsedUp:
 
 @dataclass(frozen=True, slots=True)
 class OpenAdmission:
-    """An admission with ``uses`` neither passed nor annulled."""
+    """An admission with ``uses`` neither passed nor annulled; ``counted``: taken from a spent key."""
 
     epoch: int
     seq: int
     visit: bytes
     direction: str
     uses: int
+    counted: bool = True
 
 
 def _crc(visit: bytes, direction: int, count: int) -> int:
@@ -89,27 +90,35 @@ def prune(db: sqlite3.Connection, now: Stamp) -> None:
         db.execute("DELETE FROM spent WHERE boot<>? AND wall_ms<?", (now.boot, now.wall_ms - KEEP_SPENT_MS))
 
 
-def open_admission(db: sqlite3.Connection, row_id: int, visit: bytes, direction: str, uses: int) -> None:
-    db.execute("INSERT INTO admissions VALUES (?,?,?,?)", (row_id, visit, DIRECTIONS.index(direction), uses))
+def open_admission(
+    db: sqlite3.Connection, row_id: int, visit: bytes, direction: str, uses: int, *, counted: bool
+) -> None:
+    """``counted``: the uses were taken from a spent key, and an annulment gives them back to it."""
+    row = (row_id, visit, DIRECTIONS.index(direction), uses, counted)
+    db.execute("INSERT INTO admissions VALUES (?,?,?,?,?)", row)
 
 
-def take(db: sqlite3.Connection, row_id: int, visit: bytes, direction: str, uses: int) -> int:
-    """Closes up to ``uses`` of an open admission and returns how many were open."""
-    row = db.execute("SELECT visit, direction, uses FROM admissions WHERE id=?", (row_id,)).fetchone()
+def take(db: sqlite3.Connection, row_id: int, visit: bytes, direction: str, uses: int) -> tuple[int, bool]:
+    """Closes up to ``uses`` of an open admission; returns how many were open and whether they count."""
+    row = db.execute(
+        "SELECT visit, direction, uses, counted FROM admissions WHERE id=?", (row_id,)
+    ).fetchone()
     if row is None or row[0] != visit or row[1] != DIRECTIONS.index(direction):
-        return 0
+        return 0, False
     taken = min(uses, int(row[2]))
     if taken == row[2]:
         db.execute("DELETE FROM admissions WHERE id=?", (row_id,))
     else:
         db.execute("UPDATE admissions SET uses=uses-? WHERE id=?", (taken, row_id))
-    return taken
+    return taken, bool(row[3])
 
 
 def open_admissions(db: sqlite3.Connection, epochs: dict[int, int]) -> list[OpenAdmission]:
     """All open admissions, oldest first; ``epochs`` maps an epoch's number in this file to the epoch."""
     return [
-        OpenAdmission(epochs[row_id >> SEQ_BITS], row_id & MAX_SEQ, visit, DIRECTIONS[side], uses)
-        for row_id, visit, side, uses in db.execute("SELECT * FROM admissions ORDER BY id")
+        OpenAdmission(
+            epochs[row_id >> SEQ_BITS], row_id & MAX_SEQ, visit, DIRECTIONS[side], uses, bool(counted)
+        )
+        for row_id, visit, side, uses, counted in db.execute("SELECT * FROM admissions ORDER BY id")
         if row_id >> SEQ_BITS in epochs
     ]
