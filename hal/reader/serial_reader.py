@@ -1,0 +1,297 @@
+"""A YRM100 / R200 module as ``hal.ports.TagReader``: brought up by table, watched, reopened when lost.
+
+Inventory runs only between ``begin`` and ``end``. The module's multi poll ends without a word and a dead
+cable looks the same, so silence is never taken as "no tags": it is asked, and after three intervals the
+port is opened anew. Everything runs on the loop; nothing here may wait or raise into it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hal.ports import DeviceBack, DeviceLost, DeviceNote, Event, Post, Progress, TagRead
+from hal.reader.bringup import Sequence
+from hal.reader.serial_line import Line, SerialLine
+from hal.reader.setup_table import Wanted, check_rows, setup_rows, stop_rows
+from hal.reader.yrm100 import END, MULTI_POLL_MAX, Cmd, Codec, ErrorReply, Tag, encode, multi_poll
+from hal.reader.yrm100 import Event as ModuleEvent
+
+BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0)
+OPEN_LIMIT_S = 5.0
+STABLE_S = 10.0
+PROGRESS_S = 0.25
+CHECK_CABLE = "the reader's cable, supply and the port named in the board file"
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderSettings:
+    """From the board file. ``silence_s``: a running inventory that says nothing for so long is asked;
+    after three times that the reader is lost. ``idle_check_s``: how often an idle module is asked.
+    ``power_offset_db``: see ``yrm100.power_value``. Raises ValueError for values out of range."""
+
+    port: str
+    baud: int = 115200
+    region: str = "cn900"
+    power_dbm: float = 20.0
+    power_offset_db: float = 0.0
+    silence_s: float = 1.0
+    idle_check_s: float = 5.0
+    quiet_gap_s: float = 0.05
+    rounds: int = MULTI_POLL_MAX
+    name: str = "reader"
+
+    def wanted(self) -> Wanted:
+        return Wanted.of(self.region, self.power_dbm, self.power_offset_db)
+
+
+class Yrm100Reader:
+    """``line`` defaults to the serial port of ``settings``; a simulation may pass another one."""
+
+    def __init__(
+        self, settings: ReaderSettings, loop: asyncio.AbstractEventLoop, line: Line | None = None
+    ) -> None:
+        self._settings = settings
+        self._wanted = settings.wanted()
+        multi_poll(settings.rounds)
+        self._loop = loop
+        self._line: Line = line if line is not None else SerialLine(settings.port, settings.baud, loop)
+        self._codec = Codec()
+        self._post: Post | None = None
+        self._header = 0xBB
+        self._inventory = False  # what policy wants
+        self._polling = False  # what the module was told
+        self._sequence: Sequence[ModuleEvent] | None = None
+        self._after: Callable[[], None] = lambda: None
+        self._timer: asyncio.TimerHandle | None = None
+        self._gap: asyncio.TimerHandle | None = None
+        self._heard = 0.0
+        self._progress_at = float("-inf")
+        self._ready_at: float | None = None
+        self._lost = False
+        self._failures = 0
+        self._swapped = False
+        self._answers = 0
+        self._was_reset = False
+        self.info: dict[str, str] = {}
+        self._counts = {"reader_opened": 0, "reader_lost": 0, "reader_resumed": 0, "reader_resets": 0}
+
+    # -- the port --------------------------------------------------------------------------------
+
+    def start(self, post: Post) -> None:
+        self._post = post
+        self._open()
+
+    def begin(self) -> None:
+        self._inventory = True
+        if self._ready_at is not None and self._sequence is None:
+            self._settle()
+
+    def end(self) -> None:
+        self._inventory = False
+        if self._ready_at is not None and self._sequence is None:
+            self._settle()
+
+    def close(self) -> None:
+        if self._post is None:
+            return
+        self._post = None
+        self._inventory = False
+        self._cancel()
+        self._line.write(encode(Cmd.STOP, header=self._header))
+        self._line.close(drain=True)
+
+    def stats(self) -> dict[str, int]:
+        """Counters for health, numbers only."""
+        counters = self._codec.counters
+        return {
+            **self._counts,
+            "reader_frames": counters.frames,
+            "reader_junk_bytes": counters.junk,
+            "reader_bad_checks": counters.bad_checks,
+            "reader_dropped_tags": counters.dropped_tags,
+        }
+
+    # -- opening and losing ------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        self._swapped = False
+        self._answers = self._codec.counters.frames
+        self._arm(OPEN_LIMIT_S, self._open_timed_out)
+        self._line.open(self._opened, self._bytes, self._line_lost)
+
+    def _opened(self) -> None:
+        self._counts["reader_opened"] += 1
+        self._codec.reset()
+        self._set_up()
+
+    def _open_timed_out(self) -> None:
+        self._fail(f"{self._settings.port}: opening it takes longer than {OPEN_LIMIT_S:g} s", CHECK_CABLE)
+
+    def _line_lost(self, reason: str) -> None:
+        self._fail(reason, CHECK_CABLE)
+
+    def _fail(self, reason: str, check: str) -> None:
+        self._cancel()
+        self._line.close()
+        now = self._loop.time()
+        if self._ready_at is not None and now - self._ready_at >= STABLE_S:
+            self._failures = 0
+        self._ready_at = None
+        self._polling = False
+        self._sequence = None
+        if not self._lost:
+            self._lost = True
+            self._counts["reader_lost"] += 1
+            self._send(DeviceLost(self._settings.name, reason, check, now))
+        wait = BACKOFF_S[min(self._failures, len(BACKOFF_S) - 1)]
+        self._failures += 1
+        self._arm(wait, self._open)
+
+    # -- sequences: bring-up, checks, stopping -------------------------------------------------------
+
+    def _set_up(self) -> None:
+        self._polling = False
+        self._ready_at = None
+        rows = setup_rows(self._wanted, self._header, self.info)
+        self._run(Sequence(rows, self._line.write, self._loop.time()), self._ready)
+
+    def _ready(self) -> None:
+        now = self._loop.time()
+        self._ready_at = now
+        if self._lost:
+            self._lost = False
+            self._send(DeviceBack(self._settings.name, now))
+        self._settle()
+
+    def _settle(self) -> None:
+        """Do what policy wants: poll, or rest with a check from time to time."""
+        if self._inventory:
+            if not self._polling:
+                self._poll()
+            self._arm(self._settings.silence_s, self._watch)
+        elif self._polling:
+            self._polling = False
+            rows = stop_rows(self._header)
+            self._run(Sequence(rows, self._line.write, self._loop.time()), self._settle)
+        else:
+            self._arm(self._settings.idle_check_s, self._ask)
+
+    def _poll(self) -> None:
+        self._polling = True
+        self._heard = self._loop.time()
+        self._line.write(encode(*multi_poll(self._settings.rounds), header=self._header))
+
+    def _watch(self) -> None:
+        silent = self._loop.time() - self._heard
+        if silent < self._settings.silence_s:
+            self._arm(self._settings.silence_s - silent, self._watch)
+            return
+        self._counts["reader_resumed"] += 1
+        self._polling = False
+        self._ask()
+
+    def _ask(self) -> None:
+        """Is the module there, and does it still have our power? (One that was reset has forgotten it.)"""
+        self._was_reset = False
+        rows = check_rows(self._wanted, self._header, self._settings.silence_s, self._mark_reset)
+        self._run(Sequence(rows, self._line.write, self._loop.time()), self._asked)
+
+    def _mark_reset(self) -> None:
+        self._was_reset = True
+
+    def _asked(self) -> None:
+        if not self._was_reset:
+            self._settle()
+            return
+        self._counts["reader_resets"] += 1
+        detail = "the module lost its settings (brown-out?) and is set up again: check its supply"
+        self._send(DeviceNote(self._settings.name, "reader_resets", detail, self._loop.time()))
+        self._set_up()
+
+    def _run(self, sequence: Sequence[ModuleEvent], after: Callable[[], None]) -> None:
+        self._sequence, self._after = sequence, after
+        self._step()
+
+    def _step(self) -> None:
+        """Look where the sequence stands; arm its deadline or go on."""
+        sequence = self._sequence
+        if sequence is None:
+            return
+        if not sequence.done:
+            self._arm(max(0.0, sequence.deadline - self._loop.time()), self._sequence_due)
+            return
+        self._sequence = None
+        if sequence.failed is None:
+            self._after()
+        elif not self._swapped and self._codec.counters.frames == self._answers:
+            # Not one answer since the port was opened: ask once in the other framing before giving up.
+            self._swapped = True
+            self._header = next(header for header in END if header != self._header)
+            self._set_up()
+        else:
+            self._fail(f"{self._settings.port}: {sequence.failed}", sequence.check)
+
+    def _sequence_due(self) -> None:
+        if self._sequence is not None:
+            self._sequence.time(self._loop.time())
+            self._step()
+
+    # -- bytes -------------------------------------------------------------------------------------
+
+    def _bytes(self, data: bytes) -> None:
+        if self._sequence is not None:
+            self._sequence.traffic(self._loop.time())
+        self._events(self._codec.feed(data))
+        if self._gap is not None:
+            self._gap.cancel()
+            self._gap = None
+        if self._codec.pending and self._post is not None:
+            self._gap = self._loop.call_later(self._settings.quiet_gap_s, self._quiet)
+
+    def _quiet(self) -> None:
+        self._gap = None
+        self._events(self._codec.idle())
+
+    def _events(self, events: list[ModuleEvent]) -> None:
+        now = self._loop.time()
+        for event in events:
+            if self._post is None:
+                return
+            if isinstance(event, Tag):
+                self._heard = now
+                if self._inventory and self._ready_at is not None:
+                    self._send(_report(event, now))
+            elif isinstance(event, ErrorReply):
+                self._heard = now
+            if self._sequence is not None:
+                self._sequence.event(event, now)
+                self._header = self._codec.header
+        if events and self._post is not None:
+            if now - self._progress_at >= PROGRESS_S:
+                self._progress_at = now
+                self._send(Progress(self._settings.name, self._codec.counters.frames, now))
+            if self._sequence is not None:
+                self._step()
+
+    # -- helpers -----------------------------------------------------------------------------------
+
+    def _arm(self, seconds: float, then: Callable[[], None]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(seconds, then) if self._post is not None else None
+
+    def _cancel(self) -> None:
+        for handle in (self._timer, self._gap):
+            if handle is not None:
+                handle.cancel()
+        self._timer = self._gap = None
+
+    def _send(self, event: Event) -> None:
+        if self._post is not None:
+            self._post(event)
+
+
+def _report(tag: Tag, now: float) -> TagRead:
+    return TagRead(tag.epc, tag.pc, 1, float(tag.rssi_dbm), tag.rssi_dbm & 0xFF, now)
