@@ -1,0 +1,100 @@
+"""docs/protocol.md says what the code does: tables, sizes, names and examples are held against it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import segno
+
+from firmware.wire import acks, commands, passes, records, topics
+from firmware.wire.keys import parse_key_set
+from firmware.wire.refusals import REASONS
+
+PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
+
+
+def section(title: str) -> str:
+    return PAGE.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def rows(text: str) -> list[list[str]]:
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"
+    ]
+
+
+def test_the_refusals_are_the_table() -> None:
+    shown = rows(section("Refusals"))[2:]
+    assert shown == [[str(r.number), f"`{name}`", " / ".join(r.words)] for name, r in REASONS.items()]
+
+
+def test_the_pass_layout_adds_up() -> None:
+    at = 0
+    for offset, size, *_ in rows(section("Pass"))[2:]:
+        if not size:
+            break
+        assert int(offset.strip("*")) == at
+        at += int(size)
+    assert at == passes.PASS_BYTES == 124
+    assert "| **44** | 64 | Ed25519" in PAGE
+    assert passes.BODY_BYTES == 44
+
+
+def test_every_reason_of_the_order_of_checks_exists() -> None:
+    order = [row[2].strip("`") for row in rows(section("Pass")) if row[0].isdigit() and len(row) == 3]
+    assert len(order) == 11
+    assert set(order) <= set(REASONS)
+
+
+def test_a_pass_fits_the_code_the_page_names() -> None:
+    text = "TG1:" + "A" * 186
+    assert segno.make(text, error="l", boost_error=False, micro=False).designator == "6-L"
+    assert segno.make(text, error="m", boost_error=False, micro=False).designator == "8-M"
+
+
+def test_the_frame_header_adds_up() -> None:
+    at = 0
+    for offset, size, *_ in rows(section("Records"))[2:7]:
+        assert int(offset) == at
+        at += int(size)
+    assert at == records.HEADER_BYTES
+    types = re.findall(r"\| (\d+) \| ([a-z ]+)", section("Records"))
+    for number, name in types:
+        if name.strip().replace(" ", "_").upper() in records.Kind.__members__:
+            assert records.Kind[name.strip().replace(" ", "_").upper()] == int(number)
+    assert {int(number) for number, _ in types} >= set(records.Kind)
+
+
+def test_the_commands_are_the_table() -> None:
+    text = section("Commands")
+    named: dict[str, bool] = {}
+    for cells in rows(text)[2:]:
+        for name in re.findall(r"`([a-z-]+)`", cells[0]):
+            named[name] = "*" in cells[0]
+    assert named == {name: spec.harmless for name, spec in commands.NAMES.items()}
+    assert {reason for reason in commands.REASONS if f"`{reason}`" not in text} == set()
+
+
+def test_the_examples_decode() -> None:
+    examples = [
+        line.strip() for line in PAGE.splitlines() if line.startswith("    ") and "{" in line and '"' in line
+    ]
+    by_key = {next(iter(json.loads(line[line.index("{") :]))): line[line.index("{") :] for line in examples}
+    assert acks.decode_nack(by_key["epoch"].encode()).reason == "crc"
+    ack = re.search(r"ack   (\{.*\})", PAGE)
+    assert ack is not None
+    assert acks.decode_ack(ack[1].encode()).through == 42
+    assert commands.decode(by_key["id"].encode()).name == "open"
+    keys = by_key["keys"].replace("<64 hex digits>", "ab" * 32)
+    assert sorted(parse_key_set(keys.encode()).active) == [2]
+
+
+def test_every_topic_of_the_tables_parses() -> None:
+    names = [row[0].strip("`") for row in rows(section("Topics")) if row[0].startswith("`")]
+    assert len(names) == 14
+    for name in names:
+        filled = re.sub(r"<[a-z]+>", "x1", name)
+        below = "store" if name.split("/")[0] in ("status", "used", "tables") else "entry-1"
+        assert topics.parse(f"tallygate/1/demo/{below}/{filled}") is not None, name
