@@ -26,8 +26,17 @@ class Rows(Protocol):
     def resend_from(self, seq: int) -> int: ...
 
 
+class Queue(Protocol):
+    """What is used of the ``Journal``; called on the worker only."""
+
+    def pending(self, after_seq: int, limit: int, *, epoch: int | None) -> list[Row]: ...
+    def ack(self, epoch: int, through: int) -> int: ...
+    def nacked(self, epoch: int, seq: int) -> bool: ...
+    def resend_from(self, seq: int) -> int: ...
+
+
 class DiskPort:
-    """``link.JournalPort`` over one ``Journal`` and its worker. An error that is none of the journal's own
+    """``link.JournalPort`` over one journal and its worker. An error that is none of the journal's own
     is a bug and is raised on the loop."""
 
     def __init__(self, worker: Worker, journal: Rows) -> None:

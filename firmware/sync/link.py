@@ -1,9 +1,9 @@
 """The board's link to the shop: records up, receipts down, and every other message of the board.
 
-Runs on the loop thread; the network is a ``Session`` with its own thread, the rules of sending are the
-``Window``'s, the journal is reached only through ``JournalPort``. Nothing is published outside a connection
-and nothing is queued for a later one: the journal is the queue. Whatever the broker sends is either
-understood or counted; it can never stop the loop. Must never block, and never read or write a file.
+Runs on the loop thread; the network is a ``Session`` with its own thread, records are the ``Sender``'s.
+Nothing is published outside a connection and nothing is queued for a later one: the journal is the queue.
+Whatever the broker sends is either understood or counted; it can never stop the loop. Must never block, and
+never read or write a file.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from asyncio import TimerHandle
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from random import Random
 
 from firmware.loop import Guard
@@ -24,9 +24,9 @@ from firmware.sync.link_types import (
     LinkUp,
     Row,
 )
+from firmware.sync.sender import Sender
 from firmware.sync.session import Dial, Down, Happened, Message, Puback, Session, Suback, Up
-from firmware.sync.window import Action, Backoff, Key, NeedRows, Reconnect, Send, Settled, Window
-from firmware.wire.acks import AckError, decode_ack, decode_nack
+from firmware.sync.window import Backoff
 from firmware.wire.strictjson import JsonError, parse_object
 from firmware.wire.topics import Topics, parse
 
@@ -35,8 +35,6 @@ __all__ = ["Arrived", "JournalPort", "Link", "LinkDown", "LinkEvent", "LinkSetti
 log = logging.getLogger("link")
 
 TAKE = 64  # happenings handled in one turn of the loop
-ACK_EVERY_S = 0.05  # acks of that time go to the journal as one
-DISK_RETRY_S = 2.0
 SETTLE_S = 0.2  # after SUBACK: retained acks and store status come before the first record goes
 DIAL_S = 20.0  # from dialling to SUBACK
 ABANDONED = 3  # sessions whose thread hangs in connect or DNS; with so many none is added
@@ -59,10 +57,10 @@ class Link:
         self.topics = Topics(settings.store_id, settings.board)
         self.up = False
         self.counts: Counter[str] = Counter()
-        self._guard, self._settings, self._journal, self._post = guard, settings, journal, post
+        self._guard, self._settings, self._post = guard, settings, post
         self._clock_synced = clock_synced
-        self._window = Window(
-            rng, receipt=settings.receipt, puback_s=settings.puback_s, stall_s=settings.stall_s
+        self._sender = Sender(
+            guard, settings, journal, rng, self.counts, self._hand_over, self._lost, self._bad
         )
         self._retry = Backoff(settings.retry_s, settings.retry_max_s, rng)
         self._session: Session | None = None
@@ -70,13 +68,8 @@ class Link:
         self._checked_time = True
         self._max_packet = 0
         self._receive_max = 0
-        self._mids: dict[int, Key] = {}
-        self._others: dict[int, float] = {}
-        self._frames: dict[Key, bytes] = {}
         self._workers: dict[str, bool] = {}
-        self._acks: dict[int, int] = {}
-        self._acking = self._nacking = self._closed = self._told = False
-        self._tick: TimerHandle | None = None
+        self._closed = self._told = False
         self._dial: TimerHandle | None = None
         self._settle: TimerHandle | None = None
 
@@ -88,7 +81,7 @@ class Link:
 
     def appended(self) -> None:
         """The journal has a new record: send it when its turn comes."""
-        self._do(self._window.appended(self._now()))
+        self._sender.appended()
 
     def publish(
         self,
@@ -101,7 +94,11 @@ class Link:
         correlation: bytes | None = None,
     ) -> bool:
         """Hand a message over now. False: not connected or no room; it is not kept, ask again."""
-        if not self.up or self._session is None or (qos and not self._window.other_room):
+        if (
+            not self.up
+            or self._session is None
+            or (qos and not self._sender.room_for_other(self._receive_max))
+        ):
             return False
         if len(payload) + len(topic) + 64 > self._max_packet:
             self.counts["too_large"] += 1
@@ -110,19 +107,12 @@ class Link:
         if mid is None:
             return False
         if qos:
-            self._others[mid] = self._now()
-            self._do(self._window.others(len(self._others), self._now()))
+            self._sender.other_sent(mid)
         return True
 
     def resend_from(self, seq: int) -> None:
         """The store asks for everything from ``seq`` of this epoch again (restored from a backup)."""
-
-        def done(okay: bool) -> None:
-            if okay:
-                self._do(self._window.rewind(self._now()))
-
-        self._acks.clear()
-        self._journal.resend_from(seq, done)
+        self._sender.resend_from(seq)
 
     def clock_changed(self) -> None:
         """The clock is synchronised now: a session made without checking certificate dates is renewed."""
@@ -137,18 +127,8 @@ class Link:
 
     def health(self) -> dict[str, int]:
         """Counters for ``health``: numbers only."""
-        window = self._window
-        shown = {
-            "link_up": int(self.up),
-            "link_sent": window.sent,
-            "link_resent": window.resent,
-            "link_in_flight": window.in_flight,
-            "link_stalls": window.stalls,
-            "link_refused": sum(window.refused.values()),
-            "link_strays": window.strays,
-        }
-        shown |= {f"link_refused_{code:02x}": count for code, count in sorted(window.refused.items())}
-        return shown | {f"link_{name}": count for name, count in sorted(self.counts.items())}
+        shown = {"up": int(self.up)} | self._sender.health() | dict(sorted(self.counts.items()))
+        return {f"link_{name}": value for name, value in shown.items()}
 
     def close(self, wait_s: float = 2.0) -> bool:
         """Say that the board is offline, leave, and end the thread: at most ``wait_s``, for the end of the
@@ -156,7 +136,7 @@ class Link:
         if self._closed:
             return True
         self._closed = True
-        for timer in (self._tick, self._dial, self._settle):
+        for timer in (self._dial, self._settle):
             if timer is not None:
                 timer.cancel()
         session, self._session = self._session, None
@@ -169,10 +149,13 @@ class Link:
             session.drop()
             ended = session.join(wait_s * 0.25) or ended
         self.up = False
-        self._window.disconnected()
+        self._sender.close()
         for left in self._abandoned:
             left.drop()
         return ended
+
+    def _hand_over(self, frame: bytes) -> int | None:
+        return self._session.publish(self.topics.rec, frame, 1) if self._session is not None else None
 
     # -- connection ------------------------------------------------------------------------------
 
@@ -218,7 +201,9 @@ class Link:
     def _handle(self, session: Session, happened: Happened) -> None:
         match happened:
             case Puback(mid, code):
-                self._on_puback(mid, code)
+                if code < 0x80:
+                    self._retry.reset()
+                self._sender.puback(mid, code)
             case Message():
                 if self._max_packet:
                     self._on_message(happened)
@@ -263,11 +248,7 @@ class Link:
 
     def _open(self) -> None:
         if self.up:
-            now = self._now()
-            actions = self._window.connected(now, self._receive_max)
-            self._do(actions)
-            self._do(self._window.others(len(self._others), now))
-            self._do(self._window.store_online(self._store_online(), now))
+            self._sender.opened(self._receive_max, self._store_online())
 
     def _lost(self, reason: str) -> None:
         """The connection is over; the next attempt is set."""
@@ -278,14 +259,10 @@ class Link:
         self._abandoned.append(session)
         was_up, self.up = self.up, False
         self._max_packet = 0
-        for timer in (self._dial, self._settle, self._tick):
+        for timer in (self._dial, self._settle):
             if timer is not None:
                 timer.cancel()
-        self._tick = None
-        self._window.disconnected()
-        self._mids.clear()
-        self._others.clear()
-        self._frames.clear()
+        self._sender.disconnected()
         if was_up:
             self.counts["losses"] += 1
         if not self._told:
@@ -297,25 +274,6 @@ class Link:
 
     # -- what came -------------------------------------------------------------------------------
 
-    def _on_puback(self, mid: int, code: int) -> None:
-        now = self._now()
-        if code < 0x80:
-            self._retry.reset()
-        if mid in self._others:
-            del self._others[mid]
-            if code >= 0x80:
-                self.counts["refused_other"] += 1
-            self._do(self._window.others(len(self._others), now))
-            return
-        key = self._mids.pop(mid, None)
-        if key is None:
-            self.counts["strays"] += 1
-            return
-        actions = self._window.puback(key, code, now)
-        if not self._window.holds(key):
-            self._frames.pop(key, None)
-        self._do(actions)
-
     def _on_message(self, message: Message) -> None:
         found = parse(message.topic)
         mine = self.topics
@@ -324,9 +282,9 @@ class Link:
             return
         match found.kind:
             case "ack":
-                self._on_ack(message.payload)
+                self._sender.ack(message.payload)
             case "nack":
-                self._on_nack(message.payload)
+                self._sender.nack(message.payload)
             case "status":
                 self._on_status(found.rest[0], message.payload)
             case "cmd" | "ans" | "used" | "claim" | "table" | "delta":
@@ -343,61 +301,6 @@ class Link:
             case _:
                 self.counts["unknown_topics"] += 1
 
-    def _on_ack(self, payload: bytes) -> None:
-        try:
-            ack = decode_ack(payload)
-        except AckError as error:
-            self._bad("ack", error)
-            return
-        self.counts["acks"] += 1
-        if ack.through > self._acks.get(ack.epoch, 0):
-            self._acks[ack.epoch] = ack.through
-            if not self._acking:
-                self._acking = True
-                self._guard.at(self._now() + ACK_EVERY_S, self._write_acks)
-        self._do(self._window.ack(ack.epoch, ack.through, self._now()))
-
-    def _write_acks(self) -> None:
-        """Hand the newest acks to the journal, one at a time."""
-        if self._closed or not self._acks:
-            self._acking = False
-            return
-        epoch, through = self._acks.popitem()
-
-        def done(written: bool | None) -> None:
-            if written:
-                self._write_acks()
-                return
-            self.counts["false_acks" if written is False else "ack_errors"] += 1
-            self._guard.at(self._now() + (0 if written is False else DISK_RETRY_S), self._write_acks)
-            # The journal still holds those rows: read it again rather than believe the window.
-            self._do(self._window.rewind(self._now()))
-
-        self._journal.ack(epoch, through, done)
-
-    def _on_nack(self, payload: bytes) -> None:
-        try:
-            nack = decode_nack(payload)
-        except AckError as error:
-            self._bad("nack", error)
-            return
-        key = (nack.epoch, nack.seq)
-        self.counts["nacks"] += 1
-        if self._nacking or not self._window.wants_nack(key):
-            return  # one at a time; the store says it again when it still holds
-
-        def done(okay: bool) -> None:
-            self._nacking = False
-            if okay:
-                self._frames.pop(key, None)
-                self._do(self._window.reset(self._now()))
-
-        self._nacking = True
-        log.warning(
-            "the store says that record %d arrived damaged (%s); sending it again", nack.seq, nack.reason
-        )
-        self._journal.nacked(nack.epoch, nack.seq, done)
-
     def _on_status(self, worker: str, payload: bytes) -> None:
         if not payload:
             self._workers.pop(worker, None)  # its retained status was removed
@@ -411,7 +314,7 @@ class Link:
                 self._bad("store status", ValueError("online must be true or false"))
                 return
             self._workers[worker] = online
-        self._do(self._window.store_online(self._store_online(), self._now()))
+        self._sender.store_online(self._store_online())
 
     def _store_online(self) -> bool | None:
         return any(self._workers.values()) if self._workers else None
@@ -422,79 +325,3 @@ class Link:
             log.warning(
                 "a message from the broker is unreadable: %s: %s (said once, then counted)", what, error
             )
-
-    # -- what the window wants -------------------------------------------------------------------
-
-    def _do(self, actions: Sequence[Action]) -> None:
-        for action in actions:
-            match action:
-                case Send(epoch, seq):
-                    self._send((epoch, seq))
-                case NeedRows(after, limit):
-                    self._fetch(after, limit)
-                case Settled(epoch, through):
-                    self._acks[epoch] = through
-                    if not self._acking:
-                        self._acking = True
-                        self._guard.at(self._now() + ACK_EVERY_S, self._write_acks)
-                case Reconnect(reason):
-                    self._lost(reason)
-                    return
-        self._arm()
-
-    def _send(self, key: Key) -> None:
-        frame = self._frames[key]
-        if self._session is None:
-            return
-        mid = self._session.publish(self.topics.rec, frame, 1)
-        if mid is not None:
-            self._mids[mid] = key
-
-    def _fetch(self, after: Key | None, limit: int) -> None:
-        session = self._session
-
-        def done(rows: Sequence[Row] | None) -> None:
-            if rows is None:
-                self.counts["read_errors"] += 1
-                self._guard.at(self._now() + DISK_RETRY_S, self._read_again)
-                return
-            if session is self._session:
-                for epoch, seq, frame in rows:
-                    self._frames[epoch, seq] = frame
-            keys = [(epoch, seq) for epoch, seq, _ in rows]
-            actions = self._window.rows(keys, limit, self._now())
-            for key in keys:
-                if not self._window.holds(key):
-                    self._frames.pop(key, None)
-            self._do(actions)
-
-        self._journal.fetch(after, limit, done)
-
-    def _read_again(self) -> None:
-        self._window.unread()
-        self._do(self._window.tick(self._now()))
-
-    def _arm(self) -> None:
-        """Have ``_on_tick`` called when time alone asks for it, and no later."""
-        due = self._due()
-        if due is None or self._closed:
-            return
-        if self._tick is not None:
-            if self._tick.when() <= due:
-                return  # it fires earlier and arms itself again
-            self._tick.cancel()
-        self._tick = self._guard.at(max(due, self._now()), self._on_tick)
-
-    def _due(self) -> float | None:
-        times = [due] if (due := self._window.due()) is not None else []
-        if self._others:
-            times.append(next(iter(self._others.values())) + self._settings.puback_s)
-        return min(times, default=None)
-
-    def _on_tick(self) -> None:
-        self._tick = None
-        now = self._now()
-        if self._others and now >= next(iter(self._others.values())) + self._settings.puback_s:
-            self._lost(f"no PUBACK for {self._settings.puback_s:g} s")
-            return
-        self._do(self._window.tick(now))

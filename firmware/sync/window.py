@@ -130,12 +130,13 @@ class Window:
 
     # -- events ------------------------------------------------------------------------------
 
-    def connected(self, now: float, receive_max: int) -> list[Action]:
-        """CONNACK came and the subscriptions stand. Everything unsettled is sent again from the oldest."""
+    def connected(self, now: float, receive_max: int, online: bool | None = None) -> list[Action]:
+        """CONNACK came and the subscriptions stand. Everything unsettled is sent again from the oldest.
+        ``online``: see ``store_online``."""
         self._receive_max = max(1, receive_max)
         self._room = min(IN_FLIGHT, max(1, self._receive_max - RESERVE))
         self._flight.clear()
-        self._online = None
+        self._online = online
         self._hold_until = float("-inf")
         return self.reset(now)
 
@@ -287,11 +288,6 @@ class Window:
     def in_flight(self) -> int:
         """Records without PUBACK."""
         return len(self._flight)
-
-    @property
-    def other_room(self) -> bool:
-        """Whether one more message of another kind fits under the broker's receive maximum."""
-        return len(self._flight) + self._others < self._receive_max
 
     def holds(self, key: Key) -> bool:
         """Whether the bytes of ``key`` are still needed here."""
