@@ -285,13 +285,16 @@ def test_a_folder_with_a_space_keeps_retained_messages_over_a_clean_restart(
     folder.mkdir()
     own = Topics("demo", "gate-a")
     with Mosquitto(folder) as kept:
-        assert connect(own.board, at=kept).publish(own.state, b"before", retain=True) in (0x00, 0x10)
+        board = connect(own.board, at=kept)
+        assert board.publish(own.state, b"before", retain=True) in (0x00, 0x10)
+        board.close()
         kept.stop()
         assert (folder / "kept" / "mosquitto.db").stat().st_size > 0
         kept.start()
         again = connect("store", at=kept)
         again.subscribe(own.state)
         assert again.wait("message") == (own.state, b"before")
+        again.close()
 
 
 # -- TLS -----------------------------------------------------------------------------------------

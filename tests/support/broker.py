@@ -7,6 +7,7 @@ Fails loudly where mosquitto is missing. The child dies with the test process.
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import signal
 import socket
@@ -20,6 +21,7 @@ from provisioning.broker_bin import find
 # MQTT 5 CONNECT, clean start, no client id (the server assigns one), no user
 _CONNECT = bytes.fromhex("100d 0004 4d515454 05 02 0005 00 0000".replace(" ", ""))
 _PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)  # loaded here: between fork and exec nothing may be loaded
 
 
 def free_port() -> int:
@@ -30,8 +32,11 @@ def free_port() -> int:
         return port
 
 
+_program = functools.cache(find)  # it starts mosquitto once to see that it can
+
+
 def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Mosquitto:
@@ -47,7 +52,7 @@ class Mosquitto:
         monitor_users: tuple[str, ...] = ("monitor",),
         extra_conf: str = "",
     ) -> None:
-        program = find()
+        program = _program()
         if program is None:
             raise RuntimeError(
                 "these tests need a real mosquitto: run make venv, or apt-get install mosquitto"
