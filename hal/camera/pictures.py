@@ -204,6 +204,8 @@ class Inbox:
         except PictureError as error:
             if error.cut and now - known.since < PATIENCE_S and path.suffix.lower() in SUFFIXES:
                 return False
+            if not path.exists():
+                return False  # taken away by its owner meanwhile
             self.note("pictures_unreadable", f"{name}: {error}")
             self._move(path, "unreadable")
             return False

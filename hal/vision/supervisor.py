@@ -123,6 +123,7 @@ class CameraSource:
         except BlockingIOError:
             return
         if not data:
+            self._loop.remove_reader(child.pipe)
             self._ended(child)
             return
         try:
@@ -197,8 +198,14 @@ class CameraSource:
                 "is the camera connected, and does another program use it",
             )
 
-    def _ended(self, child: _Child) -> None:
+    def _ended(self, child: _Child, tries: int = 0) -> None:
+        """The pipe is closed; how the process ended is known a moment later."""
+        if self._child is not child:
+            return
         code = child.process.poll()
+        if code is None and tries < 25:
+            self._loop.call_later(0.01, self._ended, child, tries + 1)
+            return
         how = "closed its pipe" if code is None else child_process.ended_how(code)
         self._failed(f"the camera process {how}", "the log above this line")
 
