@@ -53,6 +53,8 @@ class Mode:
     worker: Callable[[Guard], Worker]
     clock: Clock | None = None
     stepped: bool = False
+    link: bool = True
+    """False: the board stands alone (stepped time has no network)."""
     reload: Callable[[], None] = lambda: None
     """Looks at the board file now (the command of that name)."""
 
@@ -131,7 +133,8 @@ class App:
         self._stops.append(self.guard.every(RENEW_S, self._renew))
         self._stops.append(self.guard.every(1.0, self._second))
         self._declare()
-        self.uplink.start()
+        if self._mode.link:
+            self.uplink.start()
 
     def reload(self) -> None:
         self._mode.reload()

@@ -98,7 +98,8 @@ class Controller:
         self._basket_timer: asyncio.TimerHandle | None = None
         self._revert: asyncio.TimerHandle | None = None
         self._beep: asyncio.TimerHandle | None = None
-        self._gate_buzzer = False
+        self._wanted: dict[str, bool] = {}
+        self._outputs = frozenset(parts.pins.outputs())
         self._base: Screen = screen_for("idle")
         self._shown_at: dict[bytes, float] = {}
 
@@ -122,6 +123,8 @@ class Controller:
         elif isinstance(event, DeviceNote):
             self.counts[event.name] += 1
             log.info("%s: %s", event.device, event.detail)
+            if event.name == "hold_expired":
+                self._drive_again()
         elif isinstance(event, DeviceLost):
             self._lost(event)
         elif isinstance(event, DeviceBack):
@@ -159,11 +162,11 @@ class Controller:
     def locate(self, seconds: float) -> None:
         """Beep so that a technician finds this gate among others."""
         pins = self.parts.pins
-        if "buzzer" not in pins.outputs():
+        if "buzzer" not in self._outputs:
             return
         until = self._loop.time() + seconds
         pins.set("buzzer", True)
-        self.parts.guard.at(until, lambda: pins.set("buzzer", self._gate_buzzer))
+        self.parts.guard.at(until, lambda: pins.set("buzzer", self._wanted.get("buzzer", False)))
 
     def _code(self, seen: CodeSeen) -> None:
         clock = self.parts.clock
@@ -196,9 +199,9 @@ class Controller:
 
     def _carry_out(self, order: Order) -> None:
         if isinstance(order, Drive):
-            if order.name == "buzzer":
-                self._gate_buzzer = order.active
-            self.parts.pins.set(order.name, order.active)
+            self._wanted[order.name] = order.active
+            if order.name in self._outputs:
+                self.parts.pins.set(order.name, order.active)
         elif isinstance(order, Commit):
             self._commit(order)
         elif isinstance(order, GiveBack | Note):
@@ -222,6 +225,12 @@ class Controller:
             order = replace(order, party=left)
         self.recorder.put(order)
 
+    def _drive_again(self) -> None:
+        """The driver let an output fall because the loop was late; policy still wants it."""
+        for name, active in self._wanted.items():
+            if name in self._outputs:
+                self.parts.pins.set(name, active)
+
     def _say(self, order: Say) -> None:
         screen = screen_for(order.key, order.detail)
         if self._revert is not None:
@@ -242,13 +251,13 @@ class Controller:
     def _buzz(self) -> None:
         """A refusal is heard as well: a board without a screen has nothing else to say."""
         pins = self.parts.pins
-        if "buzzer" not in pins.outputs() or self._beep is not None:
+        if "buzzer" not in self._outputs or self._beep is not None:
             return
         pins.set("buzzer", True)
 
         def end() -> None:
             self._beep = None
-            pins.set("buzzer", self._gate_buzzer)
+            pins.set("buzzer", self._wanted.get("buzzer", False))
 
         self._beep = self.parts.guard.at(self._loop.time() + BEEP_S, end)
 

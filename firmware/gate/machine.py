@@ -19,6 +19,7 @@ from hal.ports import OUTPUTS, DeviceBack, DeviceLost, InputChanged
 
 SENSORS = "pins"  # the device whose loss blinds the gate
 _NEEDED = ("leaf", "beam_outer", "beam_inner", "fire")
+_MOVING = ("release", "motor_open", "motor_close")
 _HOPS = 16  # no chain of standing conditions is longer; more is a defect of the table
 
 
@@ -50,7 +51,8 @@ class Gate:
         self._credits: deque[_Credit] = deque()
         self._fire = self._lockdown = self._hold = self._help = False
         self._tries: Counter[str] = Counter()
-        self._driven = dict.fromkeys(OUTPUTS, False)
+        # None: left at the driver's own safe value; the first known state says all of them.
+        self._driven: dict[str, bool | None] = dict.fromkeys(OUTPUTS)
         self._shown = ""
         self._due: float | None = None
         self._stuck_due: float | None = None
@@ -371,6 +373,8 @@ class Gate:
         # Off before on: the motor is never told both ways, not even between two commands.
         for active in (False, True):
             for name, was in self._driven.items():
+                if was is None and self.state == "unknown" and name in _MOVING:
+                    continue  # the sensors have not been read: nothing moves, nothing locks
                 want = name in state.on and (self._lane == "motor" or not name.startswith("motor_"))
                 if want is active and was is not active:
                     self._driven[name] = active
