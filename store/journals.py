@@ -234,6 +234,7 @@ def _post_batch(
         except Exception as error:  # a defect of ours must not stop the shop: keep the record, say so
             if not careful:
                 raise
+            rows = Rows()  # careful = a batch of one: drop what it added before it failed
             broken.append((seq, body, f"{type(error).__name__}: {error}"))
     try:
         if careful:

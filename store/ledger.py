@@ -28,7 +28,7 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 
-BUSY_TIMEOUT_MS = 5000
+BUSY_TIMEOUT_MS = 2000
 _MIGRATION_LOCK = 0x7A11_96A7  # PostgreSQL advisory lock: one worker migrates, the others wait
 
 log = logging.getLogger("store.ledger")

@@ -9,8 +9,9 @@ import json
 import time
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, func, select
+from sqlalchemy import Connection, Engine, Select, Table, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from firmware.wire.refusals import NAME_BY_NUMBER
@@ -108,9 +109,9 @@ def _boards(connection: Connection) -> dict[str, BoardRow]:
         .where(records.c.seq <= schema.journals.c.through)
         .group_by(records.c.journal)
     )
-    stored: dict[int, int] = dict(connection.execute(query).tuples().all())
+    stored = _per_journal(connection, query)
     whole = select(records.c.journal, func.count()).group_by(records.c.journal)
-    every: dict[int, int] = dict(connection.execute(whole).tuples().all())
+    every = _per_journal(connection, whole)
     for journal in journals:
         row = owner[journal.id]
         if row.epoch in (None, journal.epoch):
@@ -131,6 +132,10 @@ def _boards(connection: Connection) -> dict[str, BoardRow]:
             setattr(row, attribute, getattr(row, attribute) + count)
     _named_counts(connection, rows, owner)
     return rows
+
+
+def _per_journal(connection: Connection, query: Select[Any]) -> dict[int, int]:
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def _named_counts(connection: Connection, rows: dict[str, BoardRow], owner: dict[int, BoardRow]) -> None:
@@ -158,7 +163,7 @@ def _recent(connection: Connection, since_ms: int) -> dict[str, set[str]]:
         found.setdefault(board, set()).add("missing")
     raised = select(alarms.c.board, alarms.c.kind).where(alarms.c.source == "store")
     raised = raised.where(alarms.c.at_ms >= since_ms, alarms.c.cleared_ms.is_(None))
-    for board, kind in connection.execute(raised).tuples():
+    for board, kind in connection.execute(raised):
         found.setdefault(board, set()).add(kind)
     return found
 
