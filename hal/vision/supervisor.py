@@ -203,7 +203,7 @@ class CameraSource:
         if self._child is not child:
             return
         code = child.process.poll()
-        if code is None and tries < 25:
+        if code is None and tries < 10:
             self._loop.call_later(0.01, self._ended, child, tries + 1)
             return
         how = "closed its pipe" if code is None else child_process.ended_how(code)

@@ -1,0 +1,144 @@
+"""The supervisor against children that misbehave: stand-ins written for each fault."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+
+from hal.camera.port import CameraSettings
+from hal.ports import CodeSeen, DeviceBack, DeviceLost, DeviceNote, Event, Progress
+from hal.vision import child_process
+from hal.vision.protocol import Alive, CodeRead, Gone, Ready, pack
+from hal.vision.supervisor import CameraSource, Limits
+
+QUICK = Limits(start_s=0.3, progress_s=0.3, backoff_s=0.02, backoff_max_s=0.08, settled_s=0.2)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Event]]:
+    """Run a source whose children are the given scripts (the last one repeats) until ``met(events)``."""
+
+    def go(scripts: list[str], met: Callable[[list[Event]], bool], limits: Limits = QUICK) -> list[Event]:
+        started: list[str] = []
+
+        def start(module, arguments, *, keep, own_group):
+            script = scripts[min(len(started), len(scripts) - 1)]
+            started.append(script)
+            if script == "OSError":
+                raise OSError(11, "Resource temporarily unavailable")
+            # -S -E: these need no packages and should start fast
+            return subprocess.Popen(
+                [sys.executable, "-S", "-E", "-c", f"import os, time, signal\npipe = {keep[0]}\n{script}"],
+                pass_fds=keep,
+                process_group=0 if own_group else None,
+            )
+
+        monkeypatch.setattr(child_process, "start", start)
+        events: list[Event] = []
+        source = go.source = CameraSource(CameraSettings("simulated"), limits=limits)
+
+        async def story() -> None:
+            source.start(events.append)
+            deadline = time.monotonic() + 10
+            while not met(events):
+                assert time.monotonic() < deadline, events
+                await asyncio.sleep(0.005)
+            source.close()
+            source.close()
+
+        asyncio.run(story())
+        return events
+
+    return go
+
+
+def of(events: list[Event], kind: type) -> list:
+    return [event for event in events if isinstance(event, kind)]
+
+
+def restarts(count: int) -> Callable[[list[Event]], bool]:
+    return lambda events: len(of(events, DeviceNote)) >= count
+
+
+READY = f"os.write(pipe, {pack(Ready(1, 'zxing'))!r})"
+ALIVE = f"os.write(pipe, {pack(Alive(5, 1.0))!r})"
+FRAMES = "\n".join(f"os.write(pipe, {pack(Alive(n, 1.0))!r}); time.sleep(0.05)" for n in range(1, 10))
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("time.sleep(60)", "not ready within 0.3 s"),
+        (f"{READY}; time.sleep(60)", "open but gives no frame"),
+        ("signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)", "not ready"),
+        ("raise SystemExit(7)", "exit code 7"),
+        ("os.abort()", "SIGABRT"),
+        ("os.write(pipe, b'\\xff\\xff nonsense'); time.sleep(60)", "nonsense"),
+        ("os.write(pipe, b'\\x00\\x03\\xc1\\xc1\\xc1'); time.sleep(60)", "nonsense"),
+        ("os.close(pipe); time.sleep(60)", "closed its pipe"),
+        ("OSError", "cannot be started: Resource temporarily unavailable"),
+    ],
+)
+def test_every_way_to_fail_is_one_loss_with_what_to_check_and_is_retried(run, script, reason):
+    events = run([script], restarts(2))
+    (lost,) = of(events, DeviceLost)
+    assert reason in lost.reason
+    assert lost.check
+    assert not of(events, DeviceBack)
+
+
+@pytest.mark.parametrize("script", [f"{ALIVE}; time.sleep(60)", f"while True: {ALIVE}; time.sleep(0.02)"])
+def test_frames_that_stop_are_a_loss_even_if_the_child_goes_on_talking(run, script):
+    events = run([script], restarts(1))
+    (lost,) = of(events, DeviceLost)
+    assert lost.reason == "no camera frame for 0.3 s"
+    assert len(of(events, Progress)) == 1
+
+
+def test_back_after_a_loss_is_told_once_with_the_first_frame(run):
+    events = run(["raise SystemExit(1)", FRAMES], lambda events: len(of(events, Progress)) > 3)
+    kinds = [type(event) for event in events if not isinstance(event, DeviceNote)]
+    assert kinds[:3] == [DeviceLost, DeviceBack, Progress]
+    assert kinds.count(DeviceBack) == 1
+
+
+def test_first_start_is_no_return(run):
+    events = run([FRAMES], lambda events: len(of(events, Progress)) > 3)
+    assert {type(event) for event in events} == {Progress}
+
+
+def test_back_off_grows_to_its_limit_and_is_set_back_by_frames(run):
+    events = run(["raise SystemExit(1)"], restarts(6))
+    at = [note.at for note in of(events, DeviceNote)]
+    gaps = [b - a for a, b in zip(at, at[1:], strict=False)]
+    assert all(gap >= wait for gap, wait in zip(gaps, (0.02, 0.04, 0.08, 0.08, 0.08), strict=False))
+    events = run(["raise SystemExit(1)"] * 5 + [f"{FRAMES}\nraise SystemExit(1)"], restarts(6))
+    assert len(of(events, DeviceLost)) == 2
+    assert run.source._backoff == 2 * QUICK.backoff_s
+
+
+def test_messages_after_a_loss_in_the_same_read_are_dropped(run):
+    stream = pack(Gone("cable", "the cable", 1.0)) + pack(CodeRead(b"late", 1.0, 1.0, 0.4, "zxing"))
+    events = run([f"os.write(pipe, {stream!r}); time.sleep(60)"], restarts(2))
+    assert not of(events, CodeSeen)
+    assert [(lost.reason, lost.check) for lost in of(events, DeviceLost)] == [("cable", "the cable")]
+
+
+def test_killed_child_that_does_not_end_is_reported(run, monkeypatch):
+    """Stuck in the kernel (blocked camera stop): poll never answers."""
+    monkeypatch.setattr(subprocess.Popen, "poll", lambda self: None)
+    real = asyncio.BaseEventLoop.call_later
+    monkeypatch.setattr(
+        asyncio.BaseEventLoop,
+        "call_later",
+        lambda self, delay, *rest: real(self, delay if delay > 0.2 else min(delay, 0.002), *rest),
+    )
+    events = run(
+        ["time.sleep(60)"], lambda es: any(n.name == "camera_unkillable" for n in of(es, DeviceNote))
+    )
+    assert "kernel" in next(n.detail for n in of(events, DeviceNote) if n.name == "camera_unkillable")
