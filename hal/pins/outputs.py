@@ -22,7 +22,7 @@ OPPOSED = {"motor_open": "motor_close", "motor_close": "motor_open"}
 
 
 class PinsError(Exception):
-    """A pin could not be claimed, read or driven. The text says which and what to check."""
+    """A pin is declared wrongly, or could not be claimed, read or driven. Says which and what to check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ class PinIn:
     def __post_init__(self) -> None:
         _check(self.name, self.pin, INPUTS, "input")
         if self.pull not in ("up", "down", "none"):
-            raise ValueError(f"input {self.name}: pull is {self.pull!r}; use up, down or none")
+            raise PinsError(f"input {self.name}: pull is {self.pull!r}; use up, down or none")
         if not 0 <= self.debounce_s <= 5:
-            raise ValueError(f"input {self.name}: debounce_s is {self.debounce_s}; it must be 0 to 5")
+            raise PinsError(f"input {self.name}: debounce_s is {self.debounce_s}; it must be 0 to 5")
 
     def active(self, level: bool) -> bool:
         """The logical value of an electrical level."""
@@ -75,15 +75,13 @@ class PinOut:
         _check(self.name, self.pin, OUTPUTS, "output")
         wanted = ("locks", "releases") if self.name == "release" else ("on",)
         if self.energised not in wanted:
-            raise ValueError(
-                f"output {self.name}: energised is {self.energised!r}; use {' or '.join(wanted)}"
-            )
+            raise PinsError(f"output {self.name}: energised is {self.energised!r}; use {' or '.join(wanted)}")
         if self.fail not in ("safe", "secure"):
-            raise ValueError(f"output {self.name}: fail is {self.fail!r}; use safe or secure")
+            raise PinsError(f"output {self.name}: fail is {self.fail!r}; use safe or secure")
         if self.fail == "secure" and self.name != "release":
-            raise ValueError(f"output {self.name}: fail = secure is only for the lock; use safe")
+            raise PinsError(f"output {self.name}: fail = secure is only for the lock; use safe")
         if not 0 < self.hold_limit_s <= 60:
-            raise ValueError(f"output {self.name}: hold_limit_s is {self.hold_limit_s}; it must be up to 60")
+            raise PinsError(f"output {self.name}: hold_limit_s is {self.hold_limit_s}; it must be up to 60")
 
     @property
     def safe_value(self) -> bool:
@@ -146,9 +144,9 @@ def check_pins(ins: Iterable[PinIn], outs: Iterable[PinOut]) -> None:
 
 def _check(name: str, pin: int, known: Iterable[str], what: str) -> None:
     if name not in known:
-        raise ValueError(f"{what} {name!r} is not known; known are {', '.join(known)}")
+        raise PinsError(f"{what} {name!r} is not known; known are {', '.join(known)}")
     if isinstance(pin, bool) or not isinstance(pin, int) or not 0 <= pin <= 27:
-        raise ValueError(f"{what} {name}: pin is {pin!r}; it must be a GPIO number from 0 to 27")
+        raise PinsError(f"{what} {name}: pin is {pin!r}; it must be a GPIO number from 0 to 27")
 
 
 @contextmanager

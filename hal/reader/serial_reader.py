@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from hal.ports import DeviceBack, DeviceLost, DeviceNote, Event, Post, Progress, TagRead
 from hal.reader.bringup import Sequence
@@ -25,38 +26,51 @@ PROGRESS_S = 0.25
 CHECK_CABLE = "the reader's cable, supply and the port named in the board file"
 
 
-@dataclass(frozen=True, slots=True)
-class ReaderSettings:
-    """From the board file. ``silence_s``: a running inventory that says nothing for so long is asked;
-    after three times that the reader is lost. ``idle_check_s``: how often an idle module is asked.
-    ``power_offset_db``: see ``yrm100.power_value``. Raises ValueError for values out of range."""
+class ReaderSettings(Protocol):
+    """What the board file says of a reader: baud, a region of ``yrm100.REGIONS``, and dBm."""
 
-    port: str
-    baud: int = 115200
-    region: str = "cn900"
-    power_dbm: float = 20.0
-    power_offset_db: float = 0.0
+    @property
+    def baud(self) -> int: ...
+    @property
+    def region(self) -> str: ...
+    @property
+    def power_dbm(self) -> float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """``silence_s``: a running inventory that says nothing for so long is asked; after about three times
+    that the reader is lost. ``idle_check_s``: how often a resting module is asked. ``quiet_gap_s``: a frame
+    that pauses for longer is given up. ``rounds``: of one multi poll, which then ends without a word."""
+
     silence_s: float = 1.0
     idle_check_s: float = 5.0
     quiet_gap_s: float = 0.05
     rounds: int = MULTI_POLL_MAX
-    name: str = "reader"
-
-    def wanted(self) -> Wanted:
-        return Wanted.of(self.region, self.power_dbm, self.power_offset_db)
 
 
-class Yrm100Reader:
-    """``line`` defaults to the serial port of ``settings``; a simulation may pass another one."""
+class SerialReader:
+    """A module on ``port``. ``power_offset_db``: see ``yrm100.power_value``. ``line`` replaces the serial
+    port in stepped time. Raises ValueError for a region or power that cannot be set."""
 
     def __init__(
-        self, settings: ReaderSettings, loop: asyncio.AbstractEventLoop, line: Line | None = None
+        self,
+        port: str,
+        settings: ReaderSettings,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        power_offset_db: float = 0.0,
+        timing: Timing | None = None,
+        line: Line | None = None,
+        name: str = "reader",
     ) -> None:
-        self._settings = settings
-        self._wanted = settings.wanted()
-        multi_poll(settings.rounds)
+        self._port = port
+        self._name = name
+        self._timing = timing if timing is not None else Timing()
+        self._wanted = Wanted.of(settings.region, settings.power_dbm, power_offset_db)
+        self._poll_command = multi_poll(self._timing.rounds)
         self._loop = loop
-        self._line: Line = line if line is not None else SerialLine(settings.port, settings.baud, loop)
+        self._line: Line = line if line is not None else SerialLine(port, settings.baud, loop)
         self._codec = Codec()
         self._post: Post | None = None
         self._header = 0xBB
@@ -127,7 +141,7 @@ class Yrm100Reader:
         self._set_up()
 
     def _open_timed_out(self) -> None:
-        self._fail(f"{self._settings.port}: opening it takes longer than {OPEN_LIMIT_S:g} s", CHECK_CABLE)
+        self._fail(f"{self._port}: opening it takes longer than {OPEN_LIMIT_S:g} s", CHECK_CABLE)
 
     def _line_lost(self, reason: str) -> None:
         self._fail(reason, CHECK_CABLE)
@@ -144,7 +158,7 @@ class Yrm100Reader:
         if not self._lost:
             self._lost = True
             self._counts["reader_lost"] += 1
-            self._send(DeviceLost(self._settings.name, reason, check, now))
+            self._send(DeviceLost(self._name, reason, check, now))
         wait = BACKOFF_S[min(self._failures, len(BACKOFF_S) - 1)]
         self._failures += 1
         self._arm(wait, self._open)
@@ -162,7 +176,7 @@ class Yrm100Reader:
         self._ready_at = now
         if self._lost:
             self._lost = False
-            self._send(DeviceBack(self._settings.name, now))
+            self._send(DeviceBack(self._name, now))
         self._settle()
 
     def _settle(self) -> None:
@@ -170,23 +184,23 @@ class Yrm100Reader:
         if self._inventory:
             if not self._polling:
                 self._poll()
-            self._arm(self._settings.silence_s, self._watch)
+            self._arm(self._timing.silence_s, self._watch)
         elif self._polling:
             self._polling = False
             rows = stop_rows(self._header)
             self._run(Sequence(rows, self._line.write, self._loop.time()), self._settle)
         else:
-            self._arm(self._settings.idle_check_s, self._ask)
+            self._arm(self._timing.idle_check_s, self._ask)
 
     def _poll(self) -> None:
         self._polling = True
         self._heard = self._loop.time()
-        self._line.write(encode(*multi_poll(self._settings.rounds), header=self._header))
+        self._line.write(encode(*self._poll_command, header=self._header))
 
     def _watch(self) -> None:
         silent = self._loop.time() - self._heard
-        if silent < self._settings.silence_s:
-            self._arm(self._settings.silence_s - silent, self._watch)
+        if silent < self._timing.silence_s:
+            self._arm(self._timing.silence_s - silent, self._watch)
             return
         self._counts["reader_resumed"] += 1
         self._polling = False
@@ -195,7 +209,7 @@ class Yrm100Reader:
     def _ask(self) -> None:
         """Is the module there, and does it still have our power? (One that was reset has forgotten it.)"""
         self._was_reset = False
-        rows = check_rows(self._wanted, self._header, self._settings.silence_s, self._mark_reset)
+        rows = check_rows(self._wanted, self._header, self._timing.silence_s, self._mark_reset)
         self._run(Sequence(rows, self._line.write, self._loop.time()), self._asked)
 
     def _mark_reset(self) -> None:
@@ -207,7 +221,7 @@ class Yrm100Reader:
             return
         self._counts["reader_resets"] += 1
         detail = "the module lost its settings (brown-out?) and is set up again: check its supply"
-        self._send(DeviceNote(self._settings.name, "reader_resets", detail, self._loop.time()))
+        self._send(DeviceNote(self._name, "reader_resets", detail, self._loop.time()))
         self._set_up()
 
     def _run(self, sequence: Sequence[ModuleEvent], after: Callable[[], None]) -> None:
@@ -231,7 +245,7 @@ class Yrm100Reader:
             self._header = next(header for header in END if header != self._header)
             self._set_up()
         else:
-            self._fail(f"{self._settings.port}: {sequence.failed}", sequence.check)
+            self._fail(f"{self._port}: {sequence.failed}", sequence.check)
 
     def _sequence_due(self) -> None:
         if self._sequence is not None:
@@ -248,7 +262,7 @@ class Yrm100Reader:
             self._gap.cancel()
             self._gap = None
         if self._codec.pending and self._post is not None:
-            self._gap = self._loop.call_later(self._settings.quiet_gap_s, self._quiet)
+            self._gap = self._loop.call_later(self._timing.quiet_gap_s, self._quiet)
 
     def _quiet(self) -> None:
         self._gap = None
@@ -271,7 +285,7 @@ class Yrm100Reader:
         if events and self._post is not None:
             if now - self._progress_at >= PROGRESS_S:
                 self._progress_at = now
-                self._send(Progress(self._settings.name, self._codec.counters.frames, now))
+                self._send(Progress(self._name, self._codec.counters.frames, now))
             if self._sequence is not None:
                 self._step()
 

@@ -1,7 +1,7 @@
 """A simulated YRM100 module: byte exact on the wire, with tags in its field and faults on demand.
 
-``Module`` is pure (bytes in, bytes out, time given); ``PtyModule`` puts it behind a pseudo-terminal that
-pyserial opens, at a stable link path; ``InlineLine`` connects it to the driver directly for stepped time.
+``Module`` is pure (bytes in, bytes out, time given); ``SimulatedYrm100`` puts it behind a pseudo-terminal
+that pyserial opens, at a stable path; ``InlineLine`` connects it to the driver directly for stepped time.
 It must never be kinder than the real thing: no tag in a round is an error frame, multi poll ends silently.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import tempfile
 import tty
 from collections import deque
 from collections.abc import Callable
@@ -72,6 +73,14 @@ class Module:
     @property
     def polling(self) -> bool:
         return self.rounds_left > 0
+
+    def status(self) -> dict[str, Any]:
+        return {
+            "polling": self.polling,
+            "tags": len(self.tags),
+            "power": self.power,
+            "region": self.region,
+        }
 
     def feed(self, data: bytes) -> bytes:
         """What the module answers to these bytes."""
@@ -155,22 +164,25 @@ class Module:
         return bytes(spoiled)
 
 
-class PtyModule:
-    """``module`` on a pseudo-terminal; ``link`` is the path that the board file names as its port.
+class SimulatedYrm100:
+    """``module`` on a pseudo-terminal; ``port`` is the path to open, the same after every ``plug``.
 
-    Runs on the loop. The slave stays open here: a master whose slave nobody holds reports a hang-up
-    without end. Raises OSError when the terminal or the link cannot be made.
+    ``link``: where to put that path (default: a temporary folder of its own). Runs on the loop. The slave
+    stays open here: a master whose slave nobody holds reports a hang-up without end. Raises OSError when
+    the terminal or the link cannot be made.
     """
 
     def __init__(
         self,
-        link: Path,
         loop: asyncio.AbstractEventLoop,
+        link: Path | None = None,
         module: Module | None = None,
         round_s: float = ROUND_S,
     ) -> None:
         self.module = module if module is not None else Module()
-        self._link = link
+        self._folder = None if link is not None else tempfile.TemporaryDirectory(prefix="yrm100-")
+        self._link = link if link is not None else Path(self._folder.name) / "tty"  # type: ignore[union-attr]
+        self.port = str(self._link)
         self._loop = loop
         self._round_s = round_s
         self._master = self._slave = -1
@@ -193,16 +205,13 @@ class PtyModule:
             self._detach()
 
     def status(self) -> dict[str, Any]:
-        return {
-            "plugged": self._master >= 0,
-            "polling": self.module.polling,
-            "tags": len(self.module.tags),
-            "power": self.module.power,
-            "region": self.module.region,
-        }
+        return {"plugged": self._master >= 0, **self.module.status()}
 
     def close(self) -> None:
+        """Unplug and clean up. Idempotent."""
         self.plug(False)
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def _attach(self) -> None:
         self.module.power_cycle()
@@ -265,6 +274,13 @@ class InlineLine:
         self._on_lost: Callable[[str], None] = lambda _: None
         self._timer: asyncio.TimerHandle | None = None
         self._turn = 0
+
+    def present(self, epcs: list[bytes]) -> None:
+        """Exactly these tags are in the field now."""
+        self.module.tags = list(epcs)
+
+    def status(self) -> dict[str, Any]:
+        return {"plugged": self._plugged, **self.module.status()}
 
     def plug(self, plugged: bool) -> None:
         """Pull the module off the line, or put it back without its settings."""

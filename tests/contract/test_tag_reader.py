@@ -5,17 +5,25 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from firmware.loop import SteppedLoop
 from hal.ports import DeviceBack, DeviceLost, DeviceNote, Event, Progress, TagRead
-from hal.reader.serial_reader import ReaderSettings, Yrm100Reader
+from hal.reader.serial_reader import SerialReader, Timing
 from hal.reader.yrm100 import Cmd
-from hal.sim.yrm100 import Faults, InlineLine, Module, PtyModule
+from hal.sim.yrm100 import Faults, InlineLine, Module, SimulatedYrm100
 
 EPCS = [bytes.fromhex(f"E28068900000500E88C6A4{n:02X}") for n in range(12)]
+
+
+@dataclass
+class Radio:
+    baud: int = 115200
+    region: str = "cn900"
+    power_dbm: float = 20.0
 
 
 class Rig:
@@ -30,7 +38,7 @@ class Rig:
         self.plug: Callable[[bool], None]
         if kind == "pty":
             self.loop = asyncio.new_event_loop()
-            self.pty = PtyModule(self.port, self.loop, self.module, round_s=0.02)
+            self.pty = SimulatedYrm100(self.loop, self.port, self.module, round_s=0.02)
             self.plug = self.pty.plug
         else:
             self.loop = SteppedLoop()
@@ -38,18 +46,15 @@ class Rig:
             self.plug = self.inline.plug
         self.reader = self.make()
 
-    def make(self, **changes: object) -> Yrm100Reader:
-        settings = ReaderSettings(
-            **{  # type: ignore[arg-type]
-                "port": str(self.port),
-                "power_dbm": 26,
-                "power_offset_db": 6,
-                "silence_s": 0.25,
-                "idle_check_s": 0.5,
-                **changes,
-            }
+    def make(self, port: str = "") -> SerialReader:
+        return SerialReader(
+            port or str(self.port),
+            Radio(power_dbm=26),
+            self.loop,
+            power_offset_db=6,
+            timing=Timing(silence_s=0.25, idle_check_s=0.5),
+            line=None if self.kind == "pty" else self.inline,
         )
-        return Yrm100Reader(settings, self.loop, None if self.kind == "pty" else self.inline)
 
     def until(self, condition: Callable[[], object], seconds: float = 10.0) -> None:
         end = time.monotonic() + seconds
@@ -300,11 +305,30 @@ class TestOnATerminal:
 
 
 @pytest.mark.parametrize(
-    ("changes", "text"),
-    [({"region": "mars"}, "cn900"), ({"power_dbm": 40}, "0 to 30"), ({"rounds": 0}, "rounds")],
+    ("radio", "timing", "text"),
+    [
+        (Radio(region="mars"), Timing(), "cn900"),
+        (Radio(power_dbm=40), Timing(), "0 to 30"),
+        (Radio(), Timing(rounds=0), "rounds"),
+    ],
 )
-def test_bad_settings_are_refused_before_anything_is_opened(changes: dict[str, object], text: str) -> None:
+def test_bad_settings_are_refused_before_anything_is_opened(radio: Radio, timing: Timing, text: str) -> None:
     loop = SteppedLoop()
     with pytest.raises(ValueError, match=text):
-        Yrm100Reader(ReaderSettings(port="x", **changes), loop)  # type: ignore[arg-type]
+        SerialReader("x", radio, loop, timing=timing)
+    loop.close()
+
+
+def test_the_simulated_module_finds_a_path_of_its_own_and_cleans_up() -> None:
+    loop = asyncio.new_event_loop()
+    module = SimulatedYrm100(loop)
+    path = Path(module.port)
+    assert path.exists()
+    module.plug(False)
+    assert not path.is_symlink()
+    module.plug(True)
+    assert path.exists()
+    module.close()
+    module.close()
+    assert not path.parent.exists()
     loop.close()

@@ -75,7 +75,7 @@ def test_safe_values() -> None:
     ],
 )
 def test_bad_wires_are_refused_in_words(make: Callable[[], object], text: str) -> None:
-    with pytest.raises(ValueError, match=text):
+    with pytest.raises(PinsError, match=text):
         make()
 
 
