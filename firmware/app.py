@@ -24,7 +24,7 @@ from firmware.gate import facts
 from firmware.gate.admission import House
 from firmware.gate.entry import EntryPolicy, Rules
 from firmware.gate.machine import Gate
-from firmware.gate.orders import GiveBack, Note
+from firmware.gate.orders import Note, Restored, Unused
 from firmware.heartbeats import Heartbeats, Pulse
 from firmware.loop import Guard
 from firmware.recorder import Recorder
@@ -177,17 +177,14 @@ class App:
 
     def _journal_opened(self, opened: Opened) -> None:
         self.controller.faults.clear("journal")
-        spent = self.policy.spent
-        for key, count in opened.spent.items():
-            spent[key] = spent.get(key, 0) + count
         self.recorder.put(Note(Started, {"fw": __version__, "reason": "start"}))
-        for one in opened.open_admissions:
-            # Granted before the restart and never passed: the use goes back to the visit.
-            token = self.policy.next_token()
-            own = opened.stats.epoch
-            self.recorder.know(token, one.seq, None if one.epoch == own else one.epoch)
-            self.recorder.put(GiveBack(token, one.visit, one.direction, one.uses, "restart"))
-            self.policy.unspend(one.visit, one.direction, one.uses)
+        spent = tuple((visit, direction, uses) for (visit, direction), uses in opened.spent.items())
+        own = opened.stats.epoch
+        unused = tuple(
+            Unused(one.visit, one.direction, one.uses, one.seq, None if one.epoch == own else one.epoch)
+            for one in opened.open_admissions
+        )
+        self.controller.policy_event(Restored(spent, unused))
         if opened.recovery is not None:
             self.recorder.put(Note(Alarm, {"kind": "journal-recovered", "detail": opened.recovery[:200]}))
         self.uplink.journal_opened(opened.stats)

@@ -135,6 +135,8 @@ class Controller:
     def policy_event(self, event: PolicyEvent) -> None:
         """Policy's turn: its orders are carried out before this returns."""
         now = self._loop.time()
+        if self.parts.trace is not None:
+            self.parts.trace.begin()
         orders = self.policy.handle(event, now)
         for order in orders:
             self._carry_out(order)

@@ -52,7 +52,7 @@ class Recorder:
         self._stamp = stamp
         self._answer = answer
         self._written = written
-        self._tokens: OrderedDict[int, tuple[int, int | None]] = OrderedDict()  # worker thread only
+        self._tokens: OrderedDict[int, int] = OrderedDict()  # worker thread only
         self._backlog: deque[_Job] = deque()
         self._retry: Any = None
         self.fault: str | None = None
@@ -70,10 +70,6 @@ class Recorder:
             self._keep(job)
         else:
             self._desk.run(lambda journal: self._write(journal, job), lambda _, e: self._wrote(job, e))
-
-    def know(self, token: int, seq: int, epoch: int | None) -> None:
-        """An admission of an earlier start is ``token`` from now on. ``epoch`` None: this journal's."""
-        self._desk.run(lambda journal: self._remember(token, seq, epoch))
 
     @property
     def backlog(self) -> int:
@@ -111,18 +107,18 @@ class Recorder:
         if isinstance(order, Commit):
             self._admit(journal, job)
         elif isinstance(order, GiveBack):
-            seq, epoch = self._tokens.get(order.token, (0, None))
+            seq, epoch = order.ref or (self._tokens.get(order.token, 0), None)
             body = Annulled(job.stamp, order.visit, order.direction, order.uses, seq, order.why, epoch).body()
             journal.annul(order.visit, order.direction, order.uses, body)
         else:
             fields = dict(order.fields)
             if order.token is not None:
-                fields["ref_seq"], fields["ref_epoch"] = self._tokens.get(order.token, (0, None))
+                fields["ref_seq"] = self._tokens.get(order.token, 0)
             record: Record = order.kind(job.stamp, **fields, flags=order.flags)
             journal.append(record.body(), order.kind.KIND)
 
-    def _remember(self, token: int, seq: int, epoch: int | None = None) -> None:
-        self._tokens[token] = (seq, epoch)
+    def _remember(self, token: int, seq: int) -> None:
+        self._tokens[token] = seq
         while len(self._tokens) > TOKENS:
             self._tokens.popitem(last=False)
 

@@ -14,7 +14,7 @@ import msgspec
 
 from firmware.gate import facts
 from firmware.gate.admission import Verdict
-from firmware.gate.orders import Claimed, CommitFailed, Committed, Order
+from firmware.gate.orders import Claimed, CommitFailed, Committed, Order, Restored
 from hal.ports import DeviceBack, DeviceLost, InputChanged
 
 FILES = 4
@@ -26,6 +26,7 @@ EVENTS: dict[str, Any] = {
         Claimed,
         Committed,
         CommitFailed,
+        Restored,
         InputChanged,
         DeviceLost,
         DeviceBack,
@@ -53,7 +54,7 @@ def order_text(order: Order) -> Any:
 
 
 class TraceWriter:
-    """Collects lines on the loop; ``flush()`` (on a worker thread) writes them."""
+    """Collects lines on the loop; ``write`` (on a worker thread) stores them."""
 
     def __init__(self, folder: Path, limit_bytes: int, header: Callable[[], dict[str, Any]]) -> None:
         self._folder = folder
@@ -64,12 +65,15 @@ class TraceWriter:
         self._fresh = True
         self.lost = 0
 
-    def note(self, event: object, now: float, orders: list[Order], idle: bool) -> None:
-        """One event and its orders. ``idle``: the gate rests after it, a file may begin here."""
+    def begin(self) -> None:
+        """Called before an event is handled: a new file begins with the policy as it is now."""
         if self._fresh:
             self._fresh = False
-            self._lines.append(b"\n")  # marks a rotation for flush()
+            self._lines.append(b"\n")  # marks a rotation for write()
             self._line({"header": self._header()})
+
+    def note(self, event: object, now: float, orders: list[Order], idle: bool) -> None:
+        """One event and its orders. ``idle``: the gate rests after it, a file may begin here."""
         name = type(event).__name__
         self._line({"at": now, "type": name, "event": event, "orders": [order_text(o) for o in orders]})
         if idle and self._size > self._each:

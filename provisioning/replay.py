@@ -7,7 +7,6 @@ device and writes nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +19,7 @@ from firmware.gate.entry import EntryPolicy, Rules
 from firmware.gate.machine import Gate
 from firmware.gate.timing import RANGES, TRIES, Timing
 from firmware.trace import TraceError, event_of, order_text, read
+from hal.ports import InputChanged
 from provisioning.trouble import BAD_INPUT, FAILED, Trouble
 
 
@@ -70,7 +70,7 @@ def run_again(path: Path) -> tuple[int, str, Difference | None]:
     for number, line in enumerate(lines, 2):
         event, at, recorded = event_of(line), _at(path, number, line), line.get("orders")
         if policy is None:
-            policy = _policy(path, header, event, at, recorded)
+            policy = _policy(path, header, event, at)
         count += 1
         now = _plain(policy.handle(event, at))
         if now != recorded:
@@ -80,33 +80,25 @@ def run_again(path: Path) -> tuple[int, str, Difference | None]:
     return count, str(header.get("version")), None
 
 
-def _policy(path: Path, header: dict[str, Any], first: object, at: float, recorded: object) -> EntryPolicy:
-    """The policy as it was before the first event; the header was taken just after it."""
+def _policy(path: Path, header: dict[str, Any], first: object, at: float) -> EntryPolicy:
+    """The policy as it was before the first event."""
     try:
         timing = Timing(**{name: header["timing"][name] for name in (*RANGES, *TRIES)})
         gate = Gate(timing, motor=bool(header["motor"]), kind=header["role"])
         rules = Rules("in" if header["role"] == "entry" else "out", **header["admission"])
         policy = EntryPolicy(gate, rules)
         policy.spent = {(bytes.fromhex(v), d): int(n) for v, d, n in header["spent"]}
-        minted = any(token == header["token"] for token in _new_tokens(recorded))
-        policy.last_token = int(header["token"]) - minted
+        policy.last_token = int(header["token"])
         levels = dict(header["levels"])
     except (KeyError, TypeError, ValueError) as error:
         raise TraceError(f"{path}: line 1: the header is not usable: {error!r}") from None
     if not isinstance(first, facts.Levels):
-        # A later file of the ring: it begins with the gate at rest.
-        name = getattr(first, "name", None)
-        if name in levels and hasattr(first, "active"):
-            levels[name] = not first.active
+        # A later file of the ring: it begins with the gate at rest. The change that comes now is in the
+        # driver's levels already.
+        if isinstance(first, InputChanged):
+            levels[first.name] = not first.active
         policy.handle(facts.Levels(levels), at)
     return policy
-
-
-def _new_tokens(recorded: object) -> Iterator[int]:
-    for order in recorded if isinstance(recorded, list) else []:
-        match order:
-            case ["Claim" | "Commit", {"token": int(token)}]:
-                yield token
 
 
 def _at(path: Path, number: int, line: dict[str, Any]) -> float:

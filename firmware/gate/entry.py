@@ -23,6 +23,7 @@ from firmware.gate.orders import (
     GiveBack,
     Note,
     Order,
+    Restored,
     Say,
     Tell,
 )
@@ -37,7 +38,7 @@ CLAIM_S = 1.0
 """A claim is answered within 0.1 s by its own rules; one that never is counts as offline."""
 
 
-PolicyEvent = Verdict | Claimed | Committed | CommitFailed | facts.GateEvent
+PolicyEvent = Verdict | Claimed | Committed | CommitFailed | Restored | facts.GateEvent
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,8 @@ class EntryPolicy:
             return self._committed(event, now)
         if isinstance(event, CommitFailed):
             return self._failed(event.token, event.reason, now)
+        if isinstance(event, Restored):
+            return self._restored(event)
         if isinstance(event, facts.Tick):
             return [*self._overdue(now), *self._gate(event, now)]
         return self._gate(event, now)
@@ -101,7 +104,7 @@ class EntryPolicy:
         """No admission is on its way and nobody is expected in the lane."""
         return not self._pending and not self._kinds
 
-    def next_token(self) -> int:
+    def _next_token(self) -> int:
         self.last_token += 1
         return self.last_token
 
@@ -126,7 +129,7 @@ class EntryPolicy:
 
     def _begin(self, good: Admissible, now: float) -> list[Order]:
         commit = Commit(
-            self.next_token(),
+            self._next_token(),
             good.visit,
             self.rules.direction,
             0 if good.kind in CARRIES_GOODS else good.party,
@@ -227,6 +230,18 @@ class EntryPolicy:
                 refuse = self.rules.on_disk_fault == "refuse"
                 pending.step = "given-up" if refuse else "in-memory"
                 orders += self._disk_fault(pending, "the disk did not answer in time", now)
+        return orders
+
+    def _restored(self, report: Restored) -> list[Order]:
+        """Granted before the restart and never passed: the use goes back to the visit."""
+        for visit, direction, uses in report.spent:
+            key = (visit, direction)
+            self.spent[key] = self.spent.get(key, 0) + uses
+        orders: list[Order] = []
+        for one in report.unused:
+            self.unspend(one.visit, one.direction, one.uses)
+            ref = (one.seq, one.epoch)
+            orders.append(GiveBack(0, one.visit, one.direction, one.uses, "restart", ref))
         return orders
 
     # -- out -----------------------------------------------------------------------------------

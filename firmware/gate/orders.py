@@ -51,6 +51,8 @@ class GiveBack:
     direction: str
     uses: int
     why: str
+    ref: tuple[int, int | None] | None = None
+    """(seq, epoch) of an admission of an earlier start; epoch None = the journal's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ class Tell:
 
 Order = Claim | Commit | GiveBack | Note | Say | Drive | Tell
 
-# -- answers: controller to policy --------------------------------------------------------------
+# -- answers and reports: controller to policy --------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,3 +116,22 @@ class CommitFailed:
 
     token: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unused:
+    """An admission of an earlier start that nobody walked through, as the journal has it."""
+
+    visit: bytes
+    direction: str
+    uses: int
+    seq: int
+    epoch: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """The journal is open: ``spent`` holds (visit, direction, uses) of this gate."""
+
+    spent: tuple[tuple[bytes, str, int], ...] = ()
+    unused: tuple[Unused, ...] = ()
