@@ -85,7 +85,8 @@ _USES = Field("uses", 8, UInt(1, MAX_USES))
 _REF_SEQ = Field("ref_seq", 12, UInt(0, U32))
 _REF_EPOCH = Field("ref_epoch", 13, UInt(0, U64), required=False)
 _FIRST = Field("first", 14, UInt(1, U32))
-_LAST = Field("last", 15, UInt(0, U32))
+_LAST = Field("last", 15, UInt(1, U32))
+_LAST_IF_KNOWN = Field("last", 15, UInt(0, U32))
 _COUNTS = Field("counts", 16, Counts(max(Kind)), required=False, default={})
 
 
@@ -298,7 +299,7 @@ class Missing(Record):
     ``last`` = 0: how many there were is unknown. A store goes on behind them."""
 
     KIND = Kind.MISSING
-    FIELDS = (_FIRST, _LAST, _COUNTS, _REF_EPOCH)
+    FIELDS = (_FIRST, _LAST_IF_KNOWN, _COUNTS, _REF_EPOCH)
 
     first: int
     last: int
