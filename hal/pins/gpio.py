@@ -111,9 +111,11 @@ class GpioPins:
     # -- the port --------------------------------------------------------------------------------
 
     def start(self, post: Post) -> None:
+        """Begin to report. Raises ``PinsError`` when an input cannot be watched for edges."""
         self._post = post
-        for pin in self._pins.values():
-            pin.when_changed = self._edge
+        for wire in self._ins.values():
+            with claimed(wire.name, wire.pin):
+                self._pins[wire.name].when_changed = self._edge
         self._on_timer()
 
     def read(self) -> dict[str, bool]:
