@@ -62,7 +62,8 @@ class Claims(Protocol):
 
     def claim(self, order: Claim, answer: Callable[[Claimed], None]) -> None: ...
     def used(self, visit: bytes, direction: str) -> int: ...
-    def publish(self, spent: dict[tuple[bytes, str], int]) -> None: ...
+    def decided(self, visit: bytes, direction: str) -> None: ...
+    def changed(self) -> None: ...
 
 
 @dataclass
@@ -102,6 +103,7 @@ class Controller:
         self._outputs = frozenset(parts.pins.outputs())
         self._base: Screen = screen_for("idle")
         self._shown_at: dict[bytes, float] = {}
+        self._claimed: dict[int, tuple[bytes, str]] = {}
 
     # -- events --------------------------------------------------------------------------------
 
@@ -147,6 +149,10 @@ class Controller:
 
     def answer(self, answer: Committed | CommitFailed | Claimed) -> None:
         self.policy_event(answer)
+        if not isinstance(answer, Claimed):
+            claimed = self._claimed.pop(answer.token, None)
+            if claimed is not None:
+                self.parts.claims.decided(*claimed)
 
     def note(self, note: Note) -> None:
         """A record that does not come from the gate's policy (an alarm of the board itself)."""
@@ -209,7 +215,7 @@ class Controller:
         elif isinstance(order, GiveBack | Note):
             self.recorder.put(order)
             if isinstance(order, GiveBack):
-                self._spent_changed()
+                self.parts.claims.changed()
         elif isinstance(order, Claim):
             self.parts.claims.claim(order, lambda answer: self.parts.guard.call(self.answer, answer))
         elif isinstance(order, Say):
@@ -220,6 +226,7 @@ class Controller:
     def _commit(self, order: Commit) -> None:
         """The journal knows this gate's uses only: what other gates granted is taken off here."""
         if order.party:
+            self._claimed[order.token] = (order.visit, order.direction)
             left = order.party - self.parts.claims.used(order.visit, order.direction)
             if left <= 0:
                 self.parts.guard.post(self.answer, Committed(order.token, 0))
@@ -273,7 +280,7 @@ class Controller:
                 self.open_ms_max = max(self.open_ms_max, self.open_ms)
                 fields["ms"] = round(self.open_ms, 1)
             self.last_visit = fields["visit"]
-            self._spent_changed()
+            self.parts.claims.changed()
             summary.info("visit %s admitted, %d may pass", fields["visit"], fields["uses"])
         elif order.event == "state":
             self.faults.changed = True
@@ -282,9 +289,6 @@ class Controller:
         elif order.event == "alarm":
             log.warning("alarm %s: %s", fields["what"], fields["detail"])
         self.parts.tell({"event": order.event, **fields})
-
-    def _spent_changed(self) -> None:
-        self.parts.claims.publish(self.policy.spent)
 
     # -- timers --------------------------------------------------------------------------------
 

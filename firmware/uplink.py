@@ -73,7 +73,7 @@ class Uplink:
             clock_synced=lambda: app.clock.quality() != "unsynced",
         )
         self.topics = self.link.topics
-        self.claims = GateClaims(self)
+        self.claims = GateClaims(app.guard, self.link, app.boot, lambda: app.policy.spent)
 
     @property
     def app(self) -> App:
@@ -85,6 +85,7 @@ class Uplink:
     def close(self) -> None:
         if self._soon is not None:
             self._soon.cancel()
+        self.claims.close()
         self.link.close()
 
     # -- out -----------------------------------------------------------------------------------

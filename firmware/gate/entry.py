@@ -34,6 +34,8 @@ AT_ONCE = 4
 """Admissions between code and grant at a time; one more is refused as busy."""
 REFUSALS_A_MINUTE = 30
 """More refusal records than this are only counted: a roll of random codes must not fill the journal."""
+SPENT_S = 2.5 * 3600
+"""A spent key is kept this long: the longest pass (2 h) and half an hour."""
 CLAIM_S = 1.0
 """A claim is answered within 0.1 s by its own rules; one that never is counts as offline."""
 
@@ -71,6 +73,7 @@ class EntryPolicy:
         self._pending: dict[int, _Pending] = {}
         self.last_token = 0
         self._kinds: dict[int, str] = {}
+        self._spent_at: dict[tuple[bytes, str], float] = {}
         self._budget = float(REFUSALS_A_MINUTE)
         self._budget_at = 0.0
         self.refusals_unwritten = 0
@@ -88,7 +91,7 @@ class EntryPolicy:
         if isinstance(event, CommitFailed):
             return self._failed(event.token, event.reason, now)
         if isinstance(event, Restored):
-            return self._restored(event)
+            return self._restored(event, now)
         if isinstance(event, facts.Tick):
             return [*self._overdue(now), *self._gate(event, now)]
         return self._gate(event, now)
@@ -137,6 +140,7 @@ class EntryPolicy:
             good.campaign,
             good.placement,
         )
+        self._forget(now)
         orders: list[Order] = []
         if good.unsure:
             orders.append(self._alarm("clock-unsure", "a pass was accepted with the clock unsynchronised"))
@@ -174,7 +178,7 @@ class EntryPolicy:
         if answer.uses == 0:
             late = pending.step == "given-up"
             return [] if late else self._refuse("used", "pass", commit.visit, now)
-        self._spend(commit, answer.uses)
+        self._spend(commit, answer.uses, now)
         if pending.step == "given-up":
             # The shopper was turned away; the disk took it after all.
             return self._give_back(commit, answer.uses, "too-late")
@@ -198,7 +202,7 @@ class EntryPolicy:
         uses = (commit.party - self.used(commit.visit)) if commit.party else 1
         if uses <= 0:
             return self._refuse("used", "pass", commit.visit, now)
-        self._spend(commit, uses)
+        self._spend(commit, uses, now)
         alarm = self._alarm("disk-fault", f"an admission is kept in memory only: {reason}")
         return [alarm, *self._grant(commit, uses, now)]
 
@@ -232,11 +236,12 @@ class EntryPolicy:
                 orders += self._disk_fault(pending, "the disk did not answer in time", now)
         return orders
 
-    def _restored(self, report: Restored) -> list[Order]:
+    def _restored(self, report: Restored, now: float) -> list[Order]:
         """Granted before the restart and never passed: the use goes back to the visit."""
         for visit, direction, uses in report.spent:
             key = (visit, direction)
             self.spent[key] = self.spent.get(key, 0) + uses
+            self._spent_at[key] = now
         orders: list[Order] = []
         for one in report.unused:
             self.unspend(one.visit, one.direction, one.uses)
@@ -327,10 +332,17 @@ class EntryPolicy:
     def _alarm(self, kind: str, detail: str) -> Note:
         return Note(Alarm, {"kind": kind, "detail": detail[:200]})
 
-    def _spend(self, commit: Commit, uses: int) -> None:
+    def _spend(self, commit: Commit, uses: int, now: float) -> None:
         if commit.party:
             key = (commit.visit, commit.direction)
             self.spent[key] = self.spent.get(key, 0) + uses
+            self._spent_at[key] = now
+
+    def _forget(self, now: float) -> None:
+        """A spent key outlives the longest pass, not the board's memory."""
+        for key in [key for key, since in self._spent_at.items() if now - since > SPENT_S]:
+            del self._spent_at[key]
+            self.spent.pop(key, None)
 
     def unspend(self, visit: bytes, direction: str, uses: int) -> None:
         """The visit has these uses again."""
