@@ -111,7 +111,7 @@ class Journal:
         return self._file.state
 
     def close(self) -> None:
-        """Idempotent. Nothing is lost without it."""
+        """For good; idempotent. Nothing is lost without it."""
         self._file.close()
 
     # -- facts in ------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ class JournalFile:
         self._clock = clock
         self._reopened = reopened
         self._db: sqlite3.Connection | None = None
+        self._closed = False
         self.state = State([])
         self.opened_at = 0
         self.recovery: Recovery | None = None
@@ -38,6 +39,8 @@ class JournalFile:
         """The open connection, opened and checked again after a fault. Raises JournalFault."""
         if self._db is not None:
             return self._db
+        if self._closed:
+            raise JournalFault(f"the journal was closed: {self._path}", "the log: the program is stopping")
         before = self.state.own if self.state.epochs else None
         try:
             opened = recovery.open_checked(self._path, self._clock)
@@ -62,14 +65,14 @@ class JournalFile:
             db.execute("COMMIT")
         except (sqlite3.Error, OSError, JournalCorrupt) as error:
             self.state = before
-            self.close()
+            self._give_up()
             raise self._as_fault(error) from error
         except BaseException:
             self.state = before
             try:
                 db.execute("ROLLBACK")
             except sqlite3.Error:
-                self.close()
+                self._give_up()
             raise
 
     @contextlib.contextmanager
@@ -79,11 +82,15 @@ class JournalFile:
         try:
             yield db
         except (sqlite3.Error, OSError, JournalCorrupt) as error:
-            self.close()
+            self._give_up()
             raise self._as_fault(error) from error
 
     def close(self) -> None:
-        """Gives the connection up, open transaction included. Idempotent, never raises."""
+        """For good. Idempotent, never raises."""
+        self._closed = True
+        self._give_up()
+
+    def _give_up(self) -> None:
         db, self._db = self._db, None
         if db is not None:
             with contextlib.suppress(sqlite3.Error):
