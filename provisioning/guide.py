@@ -96,8 +96,9 @@ def _tour(
         pass  # what the board wrote when it started is not part of the tour
     console.print("\n[bold]A tour of the gate[/bold] (→ what happens in front of it, ← what it records)\n")
     tour = Tour(console, world, listener, args.root / "code.pgm", 0.0 if args.brisk else PAUSE_S)
+    has_reader = "reader" in world.ask(status=True)
     for step in steps(issuer):
-        if step.brisk or not args.brisk:
+        if (step.brisk or not args.brisk) and (has_reader or not step.tags):
             tour.perform(step)
     ledger = LedgerView(args.root / "store" / "ledger.sqlite")
     try:
@@ -120,7 +121,12 @@ def _wait_until_ready(listener: Listener, world: WorldClient, deadline: float) -
         return bool(lane["inputs"]["leaf"]) and not lane["people"] and not lane["moving"] and locked
 
     if listener.wait_for(ready, deadline) is None:
-        raise Trouble("the gate did not come to rest (leaf closed, lock holding); see board.log")
+        lane = world.ask(status=True)["lane"]
+        raise Trouble(
+            "the gate did not come to rest (leaf closed, nobody in the lane, lock holding): "
+            f"state {listener.state.get('state')}, leaf {lane['leaf']}, inputs {lane['inputs']}, "
+            f"outputs {lane['outputs']}, {len(lane['people'])} people; see board.log"
+        )
 
 
 def _say(began: float, text: str) -> None:

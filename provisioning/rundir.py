@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,8 +95,17 @@ def fresh(wanted: Path) -> RunDir:
     return run
 
 
-def write_files(run: RunDir, template: Path, port: int, inbox: Path, camera: str | None) -> None:
+def write_files(
+    run: RunDir,
+    template: Path,
+    port: int,
+    inbox: Path,
+    camera: str | None = None,
+    gate: Mapping[str, float] | None = None,
+) -> None:
     """Keys, the board file (``template`` with the inbox, or with a real camera) and the site file beside it.
+
+    ``gate``: times that differ from the template's.
 
     Raises Trouble when the template cannot be read.
     """
@@ -107,6 +117,7 @@ def write_files(run: RunDir, template: Path, port: int, inbox: Path, camera: str
         raise Trouble(f"{template}: {error}", BAD_INPUT) from None
     inbox.mkdir(parents=True, exist_ok=True)
     board.setdefault("sim", {})["inbox"] = str(inbox.absolute())
+    board.setdefault("gate", {}).update(gate or {})
     if camera is not None:
         board["camera"] = {"driver": "v4l2", "device": camera}
     run.board_file.write_text(toml_text.dumps(board), encoding="utf-8")

@@ -67,6 +67,7 @@ class Tour:
     def perform(self, step: Step) -> None:
         result = Result(step)
         self.results.append(result)
+        before = self._lane()
         self._say("you", step.title)
         if step.code is not None:
             self._show(scene.render(step.code(time.time())))
@@ -87,6 +88,7 @@ class Tour:
             self._end_fire(result)
         else:
             self._collect(result, self._at_rest, SETTLE_S)
+            self._count_people(result, before)
         self._collect(result, lambda: False, max(self._pause_s, cleared + REARM_S - time.monotonic()))
 
     def compare(self, ledger: LedgerView) -> bool:
@@ -150,6 +152,16 @@ class Tour:
             result.wrong.append("the lock was not released")
         self._collect(result, lambda: False, self._pause_s)
         self._world.ask(fire=False)
+
+    def _count_people(self, result: Result, before: dict[str, Any]) -> None:
+        """The lane's own tally of who went in, against the gate's records."""
+        lane, seen = self._lane(), result.seen
+        went_in = lane["entered"] - before["entered"]
+        told = seen["passed"] + seen["alarm tailgate"]
+        if went_in != told:
+            result.wrong.append(f"{went_in} people went in, the gate recorded {told}")
+        if lane["struck"] != before["struck"]:
+            result.wrong.append("the leaf was driven into somebody")
 
     def _at_rest(self) -> bool:
         lane = self._lane()
