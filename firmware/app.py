@@ -34,7 +34,7 @@ from firmware.trace import TraceWriter
 from firmware.uplink import Uplink
 from firmware.wire.record_types import Alarm, Stamp, Started
 from firmware.worker import Worker
-from hal.ports import Clock, Display, Event, InputChanged, Pins, Source
+from hal.ports import Clock, Display, Event, InputChanged, Pins, Source, TagReader
 
 log = logging.getLogger("app")
 
@@ -90,7 +90,9 @@ class App:
         board = self.board
         for source in self.sources:
             source.start(lambda event: self.controller.post(event))
-        self.pins, self.world, reader = _hardware(board, self.data, self.loop, self._mode, self._fault)
+        self.pins, self.world, self.module, reader = _hardware(
+            board, self.data, self.loop, self._mode, self._fault
+        )
         if reader is not None:
             self.sources.append(reader)
         rules = Rules(
@@ -268,7 +270,7 @@ class App:
             stop()
         for source in self.sources:
             source.close()
-        for name in ("uplink", "controller", "world", "pins", "display"):
+        for name in ("uplink", "controller", "world", "module", "pins", "display"):
             part = getattr(self, name, None)
             if part is not None:
                 part.close()
@@ -354,7 +356,7 @@ def _camera_source(board: Board, data: Path) -> Source:
 
 def _hardware(
     board: Board, data: Path, loop: asyncio.AbstractEventLoop, mode: Mode, fault: Any
-) -> tuple[Pins, Any, Any]:
+) -> tuple[Pins, Any, Any, TagReader | None]:
     from hal.pins.gpio import PinIn, open_pins
 
     ins = [PinIn(n, p.pin, p.active_low, p.pull, p.debounce_s) for n, p in board.pins.inputs.items()]
@@ -381,13 +383,13 @@ def _hardware(
             module = SimulatedYrm100(loop)
         world = World(lane, pins.factory, loop, data / board.sim.control, data / board.sim.scene, module)
         world.start()
-    reader = None
+    reader: TagReader | None = None
     if board.reader is not None:
         from hal.reader.serial_reader import SerialReader
 
         port = module.port if module is not None else board.reader.port
         reader = SerialReader(port, board.reader, loop)
-    return pins, world, reader
+    return pins, world, module, reader
 
 
 def _display(board: Board) -> Display:

@@ -12,7 +12,9 @@ from firmware.wire.taglist import MAX_TAGS, encode
 from hal.ports import TagRead
 
 LONGEST_S = 30.0
-"""A burst that never falls quiet (a shelf in range) is closed after this, s."""
+"""A burst to which new tags keep coming is closed after this, s."""
+AWAY_S = 3.0
+"""A tag that was in a basket counts again after it was not read for so long, s."""
 
 
 class QuietBasket:
@@ -21,11 +23,17 @@ class QuietBasket:
     def __init__(self, quiet_s: float) -> None:
         self._quiet_s = quiet_s
         self._tags: dict[bytes, float] = {}
+        self._counted: dict[bytes, float] = {}
         self._first = 0.0
         self._new = 0.0
         self.overflow = 0
 
     def add(self, read: TagRead) -> None:
+        """One report. A tag that stays in the field after its basket was closed begins no new one."""
+        last = self._counted.get(read.epc)
+        if last is not None and read.at - last < AWAY_S:
+            self._counted[read.epc] = read.at
+            return
         if not self._tags:
             self._first = self._new = read.at
         if read.epc in self._tags:
@@ -45,9 +53,11 @@ class QuietBasket:
             return None
         return min(self._new + self._quiet_s, self._first + LONGEST_S)
 
-    def close(self) -> Note:
+    def close(self, now: float) -> Note:
         """The record of what was read; the next tag begins a new basket."""
         epcs = sorted(self._tags)
+        self._counted = {e: at for e, at in self._counted.items() if now - at < AWAY_S}
+        self._counted.update(dict.fromkeys(epcs, now))
         self._tags = {}
         reason = f"quiet for {self._quiet_s:g} s"
         return Note(

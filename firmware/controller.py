@@ -316,7 +316,7 @@ class Controller:
 
     def _close_basket(self) -> None:
         self._basket_timer = None
-        note = self.parts.basket.close()
+        note = self.parts.basket.close(self._loop.time())
         self.counts["baskets"] += 1
         self.parts.tell({"event": "basket", "tags": note.fields["count"]})
         self.recorder.put(note)
