@@ -1,4 +1,4 @@
-"""Drops a photo-like picture of a pass into the inbox of a running shop: it opens once, then is refused as used.
+"""Drops a photo-like picture of a pass into a running shop's inbox: it opens once, then is refused as used.
 
 What a new user does after ``make run``, from outside: launcher, inbox folder and ledger only.
 """
