@@ -19,7 +19,8 @@ from firmware.sync import journal_queue as queue
 from firmware.sync import journal_schema as schema
 from firmware.sync import used
 from firmware.sync.journal_salvage import Salvaged, salvage
-from firmware.sync.journal_schema import Epoch, JournalCorrupt
+from firmware.sync.journal_schema import Epoch, JournalCorrupt, JournalFault
+from firmware.sync.journal_wal import lost_commits
 from firmware.wire.records import Damaged, Kind, Missing, Stamp, decode_body, frame, parse_frame
 
 MAX_FILLED = 10_000
@@ -54,6 +55,11 @@ class Recovery:
         )
 
 
+class _TailLost(JournalCorrupt):
+    def __init__(self) -> None:
+        super().__init__("its write-ahead log is damaged")
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     db: sqlite3.Connection
@@ -64,49 +70,47 @@ class Opened:
 def open_checked(path: Path, clock: Callable[[], Stamp]) -> Opened:
     """Opens, creates or recovers. Raises sqlite3.Error, OSError, JournalFault."""
     _finish_swap(path)
+    tables_current = True
     try:
         return Opened(*_open_sound(path), None)
     except JournalCorrupt as error:
         reason = str(error)
+        tables_current = not isinstance(error, _TailLost)
     except sqlite3.DatabaseError as error:
         found = schema.translate(error, path)
         if not isinstance(found, JournalCorrupt):
             raise
         reason = str(error)
-    recovery = _recover(path, clock, reason)
+    recovery = _recover(path, clock, reason, tables_current=tables_current)
     return Opened(*_open_sound(path), recovery)
 
 
 def _open_sound(path: Path) -> tuple[sqlite3.Connection, queue.State]:
-    fresh = not path.exists()
-    if fresh:
-        # A WAL without its database belongs to nothing; SQLite must not find it beside the new file.
-        _set_aside(path, missing_ok=True)
-    elif path.stat().st_size == 0 and not _beside(path, "-wal").exists():
-        fresh = True
+    wal_path = _beside(path, "-wal")
+    wal = wal_path.read_bytes() if wal_path.exists() else b""
+    if not path.exists():
+        if wal:
+            path.touch()
+            raise JournalCorrupt("the file is missing beside its log")
+        _build_beside(path, lambda db: schema.create(db, schema.new_epoch())).rename(path)
+        schema.sync_folder(path.parent)
+    elif path.stat().st_size == 0:
+        raise JournalCorrupt("the file is empty")
     db = schema.connect(path)
     try:
-        if fresh:
-            schema.create(db, schema.new_epoch())
-            schema.sync_folder(path.parent)
-        elif _unborn(db):
-            schema.create(db, schema.new_epoch())
         schema.verify(db)
+        if wal and lost_commits(wal, schema.wal_frames(db)):
+            raise _TailLost()
         state = queue.load(db)
         used.load(db)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(sqlite3.Error):
             db.close()
+        if isinstance(error, _TailLost):
+            # Closing has taken the log away; what it still shows is needed for reading it out.
+            wal_path.write_bytes(wal)
         raise
     return db, state
-
-
-def _unborn(db: sqlite3.Connection) -> bool:
-    """A file whose creation was cut off: a sound database with no table at all."""
-    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    (application,) = db.execute("PRAGMA application_id").fetchone()
-    (pages,) = db.execute("PRAGMA page_count").fetchone()
-    return bool(tables == 0 and application == 0 and pages <= 1)
 
 
 def _beside(path: Path, suffix: str) -> Path:
@@ -139,24 +143,34 @@ def _set_aside(path: Path, *, missing_ok: bool = False) -> Path | None:
     return target if moved else None
 
 
-def _recover(path: Path, clock: Callable[[], Stamp], reason: str) -> Recovery:
-    found = salvage(path)
-    building, ready = _beside(path, ".building"), _beside(path, ".recovered")
-    for leftover in (building, _beside(building, "-wal"), _beside(building, "-shm")):
-        leftover.unlink(missing_ok=True)
-    db = schema.connect(building)
-    try:
-        lost = _build(db, found, clock())
-    finally:
-        db.close()
-    with building.open("rb") as file:
-        os.fsync(file.fileno())
-    building.rename(ready)
+def _recover(path: Path, clock: Callable[[], Stamp], reason: str, *, tables_current: bool) -> Recovery:
+    found = salvage(path, tables_current=tables_current)
+    lost: list[Lost] = []
+    ready = _beside(path, ".recovered")
+    _build_beside(path, lambda db: lost.extend(_build(db, found, clock()))).rename(ready)
     schema.sync_folder(path.parent)
     aside = _set_aside(path)
     ready.rename(path)
     schema.sync_folder(path.parent)
     return Recovery(reason, aside, len(found.rows), len(found.spent), tuple(lost))
+
+
+def _build_beside(path: Path, fill: Callable[[sqlite3.Connection], None]) -> Path:
+    """A complete journal under another name, all of it in one file and on the disk."""
+    building = _beside(path, ".building")
+    for leftover in (building, _beside(building, "-wal"), _beside(building, "-shm")):
+        leftover.unlink(missing_ok=True)
+    db = schema.connect(building)
+    try:
+        fill(db)
+        (busy, _, _) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise JournalFault(f"{building} could not be completed", "free space and the card")
+    finally:
+        db.close()
+    with building.open("rb") as file:
+        os.fsync(file.fileno())
+    return building
 
 
 def _order_epochs(found: Salvaged) -> list[Epoch]:
@@ -169,6 +183,9 @@ def _order_epochs(found: Salvaged) -> list[Epoch]:
             with contextlib.suppress(ValueError):
                 wall = decode_body(parse_frame(data).body).stamp.wall_ms
                 first_ms[epoch] = min(wall, first_ms.get(epoch, wall))
+    for e in epochs:
+        # A damaged log leaves an older counter behind; the rows themselves know better.
+        e.last_seq = max([e.last_seq, *(seq for (of, seq) in found.rows if of == e.epoch)])
     if known:
         # Rows of an epoch that the sound table does not name are leftovers of a pruned one: in the shop.
         return epochs

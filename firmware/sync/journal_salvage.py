@@ -2,7 +2,8 @@
 
 Two ways, together: SQL from both ends of the table, and a scan of the raw bytes of database and WAL for
 frames. A frame carries epoch, seq and crc32 itself, so one found anywhere proves itself, whatever has
-happened to the pages that pointed at it.
+happened to the pages that pointed at it. Only a record over about 4 KB (a basket of some 800 tags) lies in
+several pages and needs the tables.
 """
 
 from __future__ import annotations
@@ -47,8 +48,10 @@ class Salvaged:
     admissions: dict[tuple[int, int], used.OpenAdmission] = field(default_factory=dict)
 
 
-def salvage(path: Path) -> Salvaged:
-    """What can be read of the journal at ``path`` and its WAL, from a copy. Raises OSError."""
+def salvage(path: Path, *, tables_current: bool) -> Salvaged:
+    """What can be read of the journal at ``path`` and its WAL, from a copy. Raises OSError.
+
+    ``tables_current``: false when the newest commits are known to be missing from the tables."""
     found = Salvaged()
     wal = path.with_name(path.name + "-wal")
     with tempfile.TemporaryDirectory(prefix=".salvage-", dir=path.parent) as folder:
@@ -63,7 +66,7 @@ def salvage(path: Path) -> Salvaged:
     for data in (raw, raw_wal):
         _scan(data, found.rows)
     found.rows.update(sql_rows)
-    _derive(found, open_rows)
+    _derive(found, open_rows if tables_current else None)
     return found
 
 
@@ -124,8 +127,9 @@ def _derive(found: Salvaged, open_rows: list[used.OpenAdmission] | None) -> None
     admissions: dict[tuple[int, int], used.OpenAdmission] = {}
     for (epoch, seq), record in sorted(records.items()):
         if isinstance(record, Admitted):
+            # Not counted: the passage may be among what is lost, so its use is not given back.
             admissions[epoch, seq] = used.OpenAdmission(
-                epoch, seq, record.visit, record.direction, record.uses
+                epoch, seq, record.visit, record.direction, record.uses, counted=False
             )
     for (epoch, _), record in sorted(records.items()):
         if isinstance(record, Passed | Annulled):

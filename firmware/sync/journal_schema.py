@@ -200,3 +200,9 @@ def verify(db: sqlite3.Connection) -> None:
     tables = {row[0] for row in db.execute("SELECT sql FROM sqlite_master WHERE type='table'")}
     if tables != set(TABLES):
         raise JournalCorrupt("its tables are not those of a journal")
+
+
+def wal_frames(db: sqlite3.Connection) -> int:
+    """How many frames of the write-ahead log SQLite found usable. Checkpoints what it can on the way."""
+    (_, frames, _) = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    return max(0, int(frames))
