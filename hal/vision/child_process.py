@@ -29,7 +29,6 @@ def start(
     environment = {
         **os.environ,
         "OPENBLAS_NUM_THREADS": "1",  # numpy's linear algebra is not used; its thread pool costs memory
-        "PYTHONDONTWRITEBYTECODE": os.environ.get("PYTHONDONTWRITEBYTECODE", ""),
     }
     return subprocess.Popen(
         [sys.executable, "-m", module, "--parent", str(os.getpid()), *arguments],

@@ -20,13 +20,16 @@ from hal.ports import CodeSeen, DeviceBack, DeviceLost, DeviceNote, Post, Progre
 from hal.vision import child_process, protocol
 
 READ_AT_ONCE = 65536
+HELD_UP_S = 30.0
+"""A code counted this recently may still be held up when the child is replaced."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Deadlines in seconds. ``start_s``: exec to the first frame. ``progress_s``: between frames
     afterwards. A child that failed is replaced after ``backoff_s``, doubling up to ``backoff_max_s``;
-    frames for ``settled_s`` set it back. ``close_s`` bounds ``close``."""
+    frames for ``settled_s`` set it back. ``close_s`` bounds ``close``. ``same_code_s``: the code counted last
+    does not count again for so long after a replacement."""
 
     start_s: float = 15.0
     progress_s: float = 5.0
@@ -59,7 +62,9 @@ class CameraSource:
         self._lost = False
         self._closed = True
         self._restarts = 0
-        self._last_code: tuple[bytes, float] | None = None
+        self._last_code = b""  # digest
+        self._last_code_at = float("-inf")
+        self._same_code_until = float("-inf")
 
     @property
     def pid(self) -> int | None:
@@ -153,9 +158,9 @@ class CameraSource:
     def _code(self, message: protocol.CodeRead, now: float) -> None:
         """A replaced child sees a code that is still held up as new: it counted already."""
         name = hashlib.sha256(message.data).digest()
-        if self._last_code and self._last_code[0] == name and now < self._last_code[1]:
+        if name == self._last_code and now < self._same_code_until:
             return
-        self._last_code = (name, float("-inf"))
+        self._last_code, self._last_code_at = name, now
         self._post(
             CodeSeen(message.data, self._device, message.frame_at, now, message.share, message.decoder)
         )
@@ -212,8 +217,8 @@ class CameraSource:
     def _failed(self, reason: str, check: str) -> None:
         """Drop the child, tell once, replace it after the back-off."""
         now = self._loop.time()
-        if self._last_code:
-            self._last_code = (self._last_code[0], now + self._backoff + self._limits.same_code_s)
+        if now - self._last_code_at < HELD_UP_S:
+            self._same_code_until = now + self._backoff + self._limits.same_code_s
         self._drop()
         if self._closed:
             return

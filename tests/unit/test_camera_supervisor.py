@@ -142,3 +142,27 @@ def test_killed_child_that_does_not_end_is_reported(run, monkeypatch):
         ["time.sleep(60)"], lambda es: any(n.name == "camera_unkillable" for n in of(es, DeviceNote))
     )
     assert "kernel" in next(n.detail for n in of(events, DeviceNote) if n.name == "camera_unkillable")
+
+
+def test_loop_process_loads_no_decoder_no_numpy_and_no_simulation():
+    script = (
+        "import sys, hal.vision.supervisor\n"
+        "found = {'numpy', 'zxingcpp', 'zbar', 'PIL', 'segno', 'cv2', 'picamera2'} & set(sys.modules)\n"
+        "ours = ('hal.sim', 'hal.decoder.z', 'firmware')\n"
+        "print(*found, *(name for name in sys.modules if name.startswith(ours)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert (done.stdout.strip(), done.stderr) == ("", "")
+
+
+def code(data: bytes) -> str:
+    return f"os.write(pipe, {pack(CodeRead(data, 1.0, 1.0, 0.4, 'zxing'))!r})"
+
+
+def test_replaced_child_may_not_count_the_same_code_again_but_any_other(run):
+    first = f"{code(b'held')}; {code(b'held')}; raise SystemExit(1)"
+    second = f"{code(b'held')}; {code(b'other')}; time.sleep(60)"
+    events = run([first, second], lambda events: any(e.data == b"other" for e in of(events, CodeSeen)))
+    assert [event.data for event in of(events, CodeSeen)] == [b"held", b"held", b"other"]
