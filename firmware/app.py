@@ -27,6 +27,7 @@ from firmware.gate.machine import Gate
 from firmware.gate.orders import Note, Restored, Unused
 from firmware.heartbeats import Heartbeats, Pulse
 from firmware.loop import Guard
+from firmware.memory import Memory
 from firmware.recorder import Recorder
 from firmware.safe import pin_outs
 from firmware.sync.journal import Journal, Limits
@@ -50,7 +51,7 @@ FIRST_READING_S = 0.3
 class Mode:
     """How time and blocking work are done: real, or stepped in one process (tests)."""
 
-    worker: Callable[[Guard], Worker]
+    worker: Callable[[Guard, str], Worker]
     clock: Clock | None = None
     stepped: bool = False
     link: bool = True
@@ -72,12 +73,15 @@ class App:
         self.started_at = self.loop.time()
         self.clock = mode.clock or _clock(board)
         self.heartbeats = Heartbeats()
-        self.worker = mode.worker(guard)
+        self.worker = mode.worker(guard, "disk")
+        self.papers = mode.worker(guard, "documents")
+        self.memory = Memory(self.papers, self.data / "board.json")
         # The camera child is started before any pin is opened: it must hold none of them.
         self.sources: list[Source] = _code_sources(board, self.data, mode)
         self._mode = mode
         self._stops: list[Callable[[], None]] = []
         self._reading = False
+        self._journal_open = False
         self._late = Pulse(self.loop.time())
         self.loop_late_ms = 0.0
         self.desk = JournalDesk(guard, self.worker, self._open_journal, self._journal_opened)
@@ -127,6 +131,7 @@ class App:
         )
         self.controller.recorder = self.recorder
         self.desk.run(lambda journal: None, self._first_open)
+        self.memory.load(self.uplink.remembered)
         self.pins.start(self._input)
         if reader is not None:
             reader.start(self.controller.post)
@@ -178,7 +183,7 @@ class App:
         self.guard.at(self.loop.time() + 5.0, lambda: self.desk.run(lambda journal: None, self._first_open))
 
     def _journal_opened(self, opened: Opened) -> None:
-        self.controller.faults.clear("journal")
+        self._journal_open = True
         self.recorder.put(Note(Started, {"fw": __version__, "reason": "start"}))
         spent = tuple((visit, direction, uses) for (visit, direction), uses in opened.spent.items())
         own = opened.stats.epoch
@@ -204,8 +209,12 @@ class App:
         faults = self.controller.faults
         if self.recorder.fault is not None:
             faults.raise_("journal", self.recorder.fault, "disk full, read-only or worn out? (df, dmesg)")
-        elif self.policy.spent is not None and not self.recorder.backlog:
+        elif self._journal_open:
             faults.clear("journal")
+        if self.memory.fault is not None:
+            faults.raise_("documents", self.memory.fault, "the file named, its .bak beside it, the card")
+        else:
+            faults.clear("documents")
         if self.clock.quality() == "unsynced":
             faults.raise_("clock", "the wall clock is not synchronised", "network, chrony or timesyncd")
         else:
@@ -275,7 +284,9 @@ class App:
             if part is not None:
                 part.close()
         self.desk.close()
+        self.memory.close()
         self.worker.close(3.0)
+        self.papers.close(1.0)
 
     def _fault(self, what: str, error: BaseException) -> None:
         """A driver's thread failed: told on the loop, where it counts as a lost device."""

@@ -24,6 +24,7 @@ from firmware.health import (
     state_message,
     will_message,
 )
+from firmware.memory import Values
 from firmware.sync.disk_port import DiskPort
 from firmware.sync.journal import JournalStats
 from firmware.sync.link import Arrived, Link, LinkDown, LinkEvent, LinkSettings, LinkUp
@@ -36,7 +37,7 @@ log = logging.getLogger("uplink")
 
 SOON_S = 0.2
 """A changed state is sent this long after the change: one message for a burst of changes."""
-GATE_COMMANDS = {"close": "close", "release": "release", "lockdown": "lockdown", "reset": "reset"}
+GATE_COMMANDS = ("close", "release", "reset")
 SHOP_STATES = {"open-shop": "open", "close-shop": "closed", "lockdown": "lockdown"}
 
 
@@ -194,19 +195,41 @@ class Uplink:
             log.warning("command %s refused: %s (%s)", "/".join(event.names), found.reason, found.detail)
             self.live({"event": "command-refused", "why": found.reason})
             return
-        log.warning("command %s (%s) is carried out", found.name, found.id)
-        self.live({"event": "command", "name": found.name, "id": found.id})
-        self._obey(found)
+
+        def kept(written: bool) -> None:
+            # Without the disk a repeat across a restart could not be told: the journal's fault rule is the
+            # gate's own; a command is still obeyed, the operator stands before the same fault.
+            log.warning("command %s (%s) is carried out", found.name, found.id)
+            self.live({"event": "command", "name": found.name, "id": found.id, "kept": written})
+            self._obey(found)
+
+        seen = [[id_, expires] for id_, expires in self._inbox.seen()]
+        self._app.memory.keep("commands", {"seen": seen}, kept)
+
+    def remembered(self, values: Values) -> None:
+        """What the board knew before it was restarted."""
+        seen = values.get("commands", {}).get("seen", [])
+        self._inbox.restore([(str(id_), int(expires)) for id_, expires in seen])
+        state = values.get("shop", {}).get("state")
+        if state in ("open", "closed", "lockdown"):
+            self._shop(state)
+
+    def _shop(self, state: str) -> None:
+        controller = self._app.controller
+        controller.house = replace(controller.house, shop=Shop(state))
+        if state == "lockdown":
+            controller.policy_event(facts.Remote("lockdown"))
+        elif state == "open":
+            controller.policy_event(facts.Remote("unlock"))
 
     def _obey(self, command: Command) -> None:
         controller = self._app.controller
         if command.name in SHOP_STATES:
             state = SHOP_STATES[command.name]
-            controller.house = replace(controller.house, shop=Shop(state))
-            if command.name == "open-shop":
-                controller.policy_event(facts.Remote("unlock"))
-        if command.name in GATE_COMMANDS:
-            controller.policy_event(facts.Remote(GATE_COMMANDS[command.name]))
+            self._shop(state)
+            self._app.memory.keep("shop", {"state": state})
+        elif command.name in GATE_COMMANDS:
+            controller.policy_event(facts.Remote(command.name))
         elif command.name == "open":
             self._open(command)
         elif command.name == "resend-from":

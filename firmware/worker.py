@@ -67,8 +67,9 @@ class InlineWorker:
     ``delay_s`` (loop time) stands for a slow disk; ``fault`` for one that fails.
     """
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: Guard, name: str = "disk") -> None:
         self._guard = guard
+        self.name = name
         self.delay_s = 0.0
         self.fault: Exception | None = None
         self._since: float | None = None

@@ -21,7 +21,7 @@ def test_closes_after_the_quiet_time_of_the_last_new_tag() -> None:
     assert basket.due() == 11.4
     note = basket.close(11.4)
     assert note.fields["count"] == 2
-    assert decode(note.fields["tags"]) == [read(1, 0).epc, read(2, 0).epc]
+    assert list(decode(note.fields["tags"])) == [read(1, 0).epc, read(2, 0).epc]
     assert note.flags == Flags.PROVISIONAL
     assert basket.due() is None
 
