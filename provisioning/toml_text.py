@@ -18,7 +18,7 @@ def dumps(data: Mapping[str, Any], prefix: str = "") -> str:
 
 
 def _key(key: str) -> str:
-    return key if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else json.dumps(key)
+    return key if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else _string(key)
 
 
 def _value(value: object) -> str:
@@ -27,7 +27,12 @@ def _value(value: object) -> str:
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, str):
-        return json.dumps(value)  # JSON's string escapes are TOML's
+        return _string(value)
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_value(item) for item in value) + "]"
     raise TypeError(f"{type(value).__name__} cannot be written to a board file")
+
+
+def _string(text: str) -> str:
+    # JSON's escapes are TOML's, but for surrogate pairs and the one control character JSON leaves alone
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -54,7 +54,10 @@ class Launched:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        assert not wait_gone(self.family)
+        left = wait_gone(self.family)
+        for pid, _ in left:  # a failed test must not leave them either
+            os.kill(pid, signal.SIGKILL)
+        assert not left
 
 
 def test_tour_agrees_and_leaves_nothing_behind(tmp_path: Path) -> None:
