@@ -147,6 +147,24 @@ def test_a_stable_level_is_reported_once_after_the_debounce_time(bench: Bench) -
     assert bench.pins.read()["beam_outer"] is True
 
 
+def test_every_edge_is_prompt_not_only_the_first(bench: Bench) -> None:
+    bench.start()
+    for level in (True, False, True, False):
+        count = len(bench.events)
+        bench.drive(5, level)
+        bench.loop.advance(0.03)
+        assert len(bench.events) == count + 1
+
+
+def test_an_output_set_back_in_time_leaves_no_note(bench: Bench) -> None:
+    bench.start()
+    bench.pins.set("motor_open", True)
+    bench.loop.advance(0.2)
+    bench.pins.set("motor_open", False)
+    bench.loop.advance(2)
+    assert bench.events == []
+
+
 def test_chatter_and_short_pulses_are_not_reported(bench: Bench) -> None:
     bench.start()
     for _ in range(20):

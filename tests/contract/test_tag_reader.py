@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import termios
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import pytest
 from firmware.loop import SteppedLoop
 from hal.ports import DeviceBack, DeviceLost, DeviceNote, Event, Progress, TagRead
 from hal.reader.serial_reader import SerialReader, Timing
-from hal.reader.yrm100 import Cmd
+from hal.reader.yrm100 import RESPONSE, Cmd, Tag, encode, encode_tag
 from hal.sim.yrm100 import Faults, InlineLine, Module, SimulatedYrm100
 
 EPCS = [bytes.fromhex(f"E28068900000500E88C6A4{n:02X}") for n in range(12)]
@@ -268,6 +269,33 @@ def test_a_refused_region_says_what_to_check(rig: Rig) -> None:
     assert "region in the board file" in lost.check
 
 
+def test_tags_that_still_come_after_end_are_not_reported(rig: Rig) -> None:
+    rig.start()
+    rig.module.tags = EPCS
+    rig.reader.begin()
+    rig.until(lambda: rig.of(TagRead))
+    rig.module.faults = Faults(refuse=frozenset({Cmd.STOP}))
+    rig.reader.end()
+    rig.events.clear()
+    rig.run(0.4)
+    assert rig.module.polling
+    assert rig.of(TagRead) == []
+
+
+def test_a_cut_frame_does_not_hold_back_a_tag(rig: Rig) -> None:
+    """A frame that lost its end looks unfinished; the tag behind it must not wait for the next one."""
+    rig.start()
+    rig.reader.begin()
+    rig.until(lambda: rig.module.polling)
+    rig.module.rounds_left = 0
+    cut = encode(Cmd.READ, bytes(200), type=RESPONSE)[:50]
+    rig.reader._bytes(cut + encode_tag(Tag(EPCS[0], 0x3000, -60)))
+    before = rig.loop.time()
+    rig.until(lambda: rig.of(TagRead))
+    if rig.kind == "inline":
+        assert rig.loop.time() - before < 0.1
+
+
 def test_closing_stops_the_inventory_and_is_final(rig: Rig) -> None:
     rig.start()
     rig.reader.begin()
@@ -296,6 +324,20 @@ class TestOnATerminal:
         rig.reader.start(rig.events.append)
         rig.until(lambda: rig.of(DeviceLost))
         assert str(plain) in rig.of(DeviceLost)[0].reason  # type: ignore[attr-defined]
+
+    def test_closing_while_the_port_is_being_opened_leaves_nothing(self, rig: Rig) -> None:
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        rig.reader.start(rig.events.append)
+        rig.reader.close()
+        rig.run(0.3)
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
+        assert not rig.module.heard
+
+    def test_the_terminal_is_set_so_that_an_empty_read_means_gone(self, rig: Rig) -> None:
+        rig.start()
+        settings = termios.tcgetattr(rig.pty._slave)
+        assert settings[6][termios.VMIN] in (1, b"\x01")
+        assert not settings[2] & termios.HUPCL
 
     def test_nothing_is_left_open(self, rig: Rig) -> None:
         before = len(list(Path("/proc/self/fd").iterdir()))
