@@ -1,0 +1,112 @@
+"""What a board says of itself, its heartbeats, and its words to systemd."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from firmware.health import (
+    HA_SENSORS,
+    Faults,
+    discovery_message,
+    health_message,
+    state_message,
+    will_message,
+)
+from firmware.heartbeats import Heartbeats, Pulse
+from firmware.sdnotify import Notifier
+from firmware.wire.topics import Topics
+
+
+def test_faults_are_told_once_and_changes_are_seen() -> None:
+    faults = Faults()
+    assert faults.raise_("camera", "no frame", "the ribbon cable")
+    assert faults.changed
+    faults.changed = False
+    assert not faults.raise_("camera", "no frame", "the ribbon cable")
+    assert not faults.changed
+    assert not faults.raise_("camera", "busy", "another program")
+    assert faults.changed
+    assert faults.clear("camera")
+    assert not faults.clear("camera")
+    assert len(faults) == 0
+
+
+def test_state_names_faults_and_records() -> None:
+    faults = Faults()
+    faults.raise_("reader", "silent", "cable and supply")
+    message = json.loads(
+        state_message(
+            state="closed",
+            boot="00ff",
+            epoch=0xABC,
+            first_seq=1,
+            last_seq=9,
+            faults=list(faults),
+            last_visit=None,
+        )
+    )
+    assert message["online"] is True
+    assert message["epoch"] == "0000000000000abc"
+    assert message["faults"] == [{"part": "reader", "reason": "silent", "check": "cable and supply"}]
+
+
+def test_the_will_guesses_nothing() -> None:
+    message = json.loads(will_message("00ff"))
+    assert (message["online"], message["state"]) == (False, "unknown")
+
+
+def test_health_is_flat_and_numbers_only() -> None:
+    message = json.loads(health_message({"queued": 3, "clock_ok": True, "open_ms": 3.14159}))
+    assert message == {"queued": 3, "clock_ok": 1, "open_ms": 3.142}
+    assert all(type(value) in (int, float) for value in message.values())
+
+
+def test_discovery_has_what_home_assistant_requires() -> None:
+    message = json.loads(discovery_message(Topics("demo", "entry-1"), "demo", "entry-1"))
+    assert message["dev"]["ids"] == ["tallygate-demo-entry-1"]
+    assert message["o"]["name"]
+    ids = [part["uniq_id"] for part in message["cmps"].values()]
+    assert len(ids) == len(set(ids)) == len(HA_SENSORS) + 1
+    for part in message["cmps"].values():
+        assert part["p"] == "sensor"
+        assert part["stat_t"].startswith("tallygate/1/demo/entry-1/")
+        assert part["val_tpl"].startswith("{{ value_json.")
+
+
+def test_the_watchdog_starves_when_one_part_is_quiet() -> None:
+    beats = Heartbeats()
+    camera = Pulse(10.0)
+    beats.declare("camera", 3.0, camera.age)
+    beats.declare("disk", 20.0, lambda now: 0.0)
+    assert beats.stale(13.0) == []
+    (sentence,) = beats.stale(13.5)
+    assert sentence.startswith("camera has been quiet for 3.5 s")
+    camera.beat(14.0)
+    assert beats.stale(15.0) == []
+    with pytest.raises(ValueError, match="twice"):
+        beats.declare("disk", 1.0, lambda now: 0.0)
+
+
+def test_words_reach_systemd(tmp_path: Path) -> None:
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(path))
+        systemd.settimeout(5)
+        notifier = Notifier({"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "3000000"})
+        assert notifier.watchdog_s == 3.0
+        notifier.send("READY=1", "STATUS=gate closed")
+        assert systemd.recv(100) == b"READY=1\nSTATUS=gate closed"
+        notifier.close()
+        notifier.close()
+
+
+def test_nobody_listens() -> None:
+    for environ in ({}, {"NOTIFY_SOCKET": "/nowhere/at/all"}, {"WATCHDOG_USEC": "soon"}):
+        notifier = Notifier(environ)
+        notifier.send("WATCHDOG=1")
+        assert notifier.watchdog_s is None
+        notifier.close()
