@@ -127,19 +127,6 @@ def test_a_hung_loop_lets_the_leaf_go() -> None:
     loop.close()
 
 
-def test_renewing_keeps_an_output_longer_than_its_limit() -> None:
-    loop = asyncio.new_event_loop()
-    pins = open_pins("mock", [], [PinOut("buzzer", 17, hold_limit_s=0.3)], loop=loop)
-    pins.set("buzzer", True)
-    end = time.monotonic() + 0.9
-    while time.monotonic() < end:
-        pins.renew()
-        assert pins.outputs()["buzzer"]
-        time.sleep(0.01)
-    pins.close()
-    loop.close()
-
-
 def test_a_pin_that_cannot_be_dropped_is_tried_again() -> None:
     loop = asyncio.new_event_loop()
     faults: list[str] = []
