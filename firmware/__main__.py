@@ -27,6 +27,7 @@ def main(argv: list[str] | None = None) -> int:
         each.add_argument("board", type=Path, help="board file (TOML)")
         each.add_argument("--site", type=Path, help="site file; else site.toml beside the board file")
         each.add_argument("--log", default="info", choices=("debug", "info", "warning", "error"))
+    tester.add_argument("--show-code", action="store_true", help="ask for a pass before the camera")
     args = parser.parse_args(argv)
     site = args.site or args.board.with_name("site.toml")
 
@@ -42,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
             return make_safe(load(args.board))
         from firmware.selftest import selftest
 
-        return selftest(args.board.absolute(), site.absolute())
+        return selftest(args.board.absolute(), site.absolute(), args.show_code)
     except BoardFileError as error:
         for fault in error.faults:
             print(f"error: {fault}", file=sys.stderr)

@@ -1,7 +1,7 @@
-"""Chooses the hardware of one board, once, from its board file, and wires policy to it.
+"""Wires one board together: hardware, policy, journal, link; owns it all and closes it in safe order.
 
-No other module picks a driver; there is no fallback to another one.  ``App`` owns what it built and
-closes it in the order that keeps outputs safe.  Running it as a process is ``firmware.run``'s work.
+Which drivers there are is chosen in ``firmware.hardware``; running it as a process is ``firmware.run``'s
+work.  Nothing here decides about a shopper.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from firmware.gate.admission import House
 from firmware.gate.entry import EntryPolicy, Rules
 from firmware.gate.machine import Gate
 from firmware.gate.orders import Note, Restored, Unused
+from firmware.hardware import code_sources, open_display, open_hardware, wall_clock
 from firmware.heartbeats import Heartbeats, Pulse
 from firmware.loop import Guard
 from firmware.memory import Memory
 from firmware.recorder import Recorder
-from firmware.safe import pin_outs
 from firmware.sync.journal import Journal, Limits
 from firmware.trace import TraceWriter
 from firmware.uplink import Uplink
 from firmware.wire.record_types import Alarm, Stamp, Started
 from firmware.worker import Worker
-from hal.ports import Clock, Display, Event, InputChanged, Pins, Source, TagReader
+from hal.ports import Clock, Event, InputChanged, Pins, Source
 
 log = logging.getLogger("app")
 
@@ -71,13 +71,13 @@ class App:
         self.data = Path(site.data)
         self.boot = os.urandom(4)
         self.started_at = self.loop.time()
-        self.clock = mode.clock or _clock(board)
+        self.clock = mode.clock or wall_clock(board)
         self.heartbeats = Heartbeats()
         self.worker = mode.worker(guard, "disk")
         self.papers = mode.worker(guard, "documents")
         self.memory = Memory(self.papers, self.data / "board.json")
         # The camera child is started before any pin is opened: it must hold none of them.
-        self.sources: list[Source] = _code_sources(board, self.data, mode)
+        self.sources: list[Source] = code_sources(board, self.data, stepped=mode.stepped)
         self._mode = mode
         self._stops: list[Callable[[], None]] = []
         self._reading = False
@@ -94,11 +94,12 @@ class App:
         board = self.board
         for source in self.sources:
             source.start(lambda event: self.controller.post(event))
-        self.pins, self.world, self.module, reader = _hardware(
-            board, self.data, self.loop, self._mode, self._fault
+        self.hardware = open_hardware(
+            board, self.data, self.loop, stepped=self._mode.stepped, fault=self._fault
         )
-        if reader is not None:
-            self.sources.append(reader)
+        self.pins, self.world, reader = self.hardware.pins, self.hardware.world, self.hardware.reader
+        if self.world is not None:
+            self.world.start()
         rules = Rules(
             "in" if board.board.role == "entry" else "out",
             board.admission.on_disk_fault,
@@ -110,7 +111,7 @@ class App:
         keys = {int(number): bytes.fromhex(key) for number, key in self.site.pass_keys.items()}
         house = House(self.site.store, rules.direction, keys, unsynced=board.admission.on_unsynced_clock)
         self.trace = self._trace_writer() if board.trace.enabled else None
-        self.display = _display(board)
+        self.display = open_display(board)
         self.uplink = Uplink(self)
         self.controller = Controller(
             Parts(
@@ -279,7 +280,7 @@ class App:
             stop()
         for source in self.sources:
             source.close()
-        for name in ("uplink", "controller", "world", "module", "pins", "display"):
+        for name in ("uplink", "controller", "hardware", "display"):
             part = getattr(self, name, None)
             if part is not None:
                 part.close()
@@ -309,110 +310,3 @@ class App:
             }
 
         return TraceWriter(self.data / "trace", int(self.board.trace.limit_mb * 1e6), header)
-
-
-# -- the choice of drivers -------------------------------------------------------------------------
-
-
-def _clock(board: Board) -> Clock:
-    if board.sim is not None:
-        from hal.clock.declared import DeclaredClock
-
-        return DeclaredClock(board.sim.clock)
-    from hal.clock.kernel import KernelClock
-
-    return KernelClock()
-
-
-def _code_sources(board: Board, data: Path, mode: Mode) -> list[Source]:
-    sources: list[Source] = []
-    camera = board.camera
-    if camera is not None:
-        if mode.stepped:
-            from hal.vision.inline import InlineSource
-
-            sources.append(InlineSource())
-        else:
-            sources.append(_camera_source(board, data))
-    if board.scanner is not None:
-        from hal.scanner.gm65 import Gm65
-
-        sources.append(Gm65(board.scanner.port, board.scanner.baud))
-    return sources
-
-
-def _camera_source(board: Board, data: Path) -> Source:
-    from hal.camera.port import CameraSettings
-    from hal.vision.protocol import Settings
-    from hal.vision.supervisor import CameraSource, Limits
-
-    camera, sim = board.camera, board.sim
-    assert camera is not None
-    options: dict[str, float] = {"mains_hz": float(camera.mains_hz)}
-    if camera.lens_position is not None:
-        options["lens_position"] = camera.lens_position
-    settings = CameraSettings(
-        camera.driver,
-        camera.width,
-        camera.height,
-        camera.fps,
-        camera.device,
-        str(data / sim.scene) if sim is not None else "",
-        sim.inbox or "" if sim is not None else camera.device,
-        options,
-    )
-    zbar = board.decoder.second_opinion == "zbar"
-    return CameraSource(settings, Settings(zbar=zbar), limits=Limits(progress_s=camera.progress_s))
-
-
-def _hardware(
-    board: Board, data: Path, loop: asyncio.AbstractEventLoop, mode: Mode, fault: Any
-) -> tuple[Pins, Any, Any, TagReader | None]:
-    from hal.pins.gpio import PinIn, open_pins
-
-    ins = [PinIn(n, p.pin, p.active_low, p.pull, p.debounce_s) for n, p in board.pins.inputs.items()]
-    outs = pin_outs(board)
-    work = Path(os.environ.get("RUNTIME_DIRECTORY", str(data)))
-    pins = open_pins(
-        board.pins.factory,
-        ins,
-        outs,
-        loop=loop,
-        work_dir=work,
-        hold_timer=not mode.stepped,
-        fault=fault,
-    )
-    world = module = None
-    if board.sim is not None:
-        from hal.sim.lane import Lane
-        from hal.sim.world import World
-
-        lane = Lane(ins, outs, pins.factory, loop.time())
-        if board.reader is not None and board.reader.port == "sim":
-            from hal.sim.yrm100 import SimulatedYrm100
-
-            module = SimulatedYrm100(loop)
-        world = World(lane, pins.factory, loop, data / board.sim.control, data / board.sim.scene, module)
-        world.start()
-    reader: TagReader | None = None
-    if board.reader is not None:
-        from hal.reader.serial_reader import SerialReader
-
-        port = module.port if module is not None else board.reader.port
-        reader = SerialReader(port, board.reader, loop)
-    return pins, world, module, reader
-
-
-def _display(board: Board) -> Display:
-    section = board.display
-    if section.driver == "png":
-        from hal.display.png import PngDisplay
-
-        return PngDisplay(Path(section.path))
-    if section.driver == "framebuffer":
-        from hal.display.framebuffer import FramebufferDisplay
-
-        return FramebufferDisplay(Path(section.path))
-    from hal.display.none import NoDisplay
-
-    return NoDisplay()

@@ -19,7 +19,6 @@ from hal.ports import OUTPUTS, DeviceBack, DeviceLost, InputChanged
 
 SENSORS = "pins"  # the device whose loss blinds the gate
 _NEEDED = ("leaf", "beam_outer", "beam_inner", "fire")
-_MOVING = ("release", "motor_open", "motor_close")
 _HOPS = 16  # no chain of standing conditions is longer; more is a defect of the table
 
 
@@ -51,7 +50,7 @@ class Gate:
         self._credits: deque[_Credit] = deque()
         self._fire = self._lockdown = self._hold = self._help = False
         self._tries: Counter[str] = Counter()
-        # None: left at the driver's own safe value; the first known state says all of them.
+        # None: left at the driver's own safe value until a state that does not keep it says otherwise.
         self._driven: dict[str, bool | None] = dict.fromkeys(OUTPUTS)
         self._shown = ""
         self._due: float | None = None
@@ -238,13 +237,24 @@ class Gate:
     # -- time --------------------------------------------------------------------------------------
 
     def _timers(self) -> None:
-        if self._stuck_due is not None and self._now >= self._stuck_due:
-            self._stuck_due, self._stuck = None, True
-            self._event("beam_stuck")
-        if self._due is not None and self._now >= self._due:
+        """What is due, in the order in which it became due; a state entered now is not late yet."""
+        state_due, stuck_due = self._due, self._stuck_due
+        late_state = state_due is not None and self._now >= state_due
+        late_beam = stuck_due is not None and self._now >= stuck_due
+        if late_beam and (not late_state or (stuck_due or 0.0) < (state_due or 0.0)):
+            self._beam_stuck()
+            late_beam = False
+            late_state = late_state and self._due == state_due
+        if late_state:
             goal = self._table.states[self.state].goal
             self._due = None
             self._event("time_up" if goal is None else self._goal(goal))
+        if late_beam:
+            self._beam_stuck()
+
+    def _beam_stuck(self) -> None:
+        self._stuck_due, self._stuck = None, True
+        self._event("beam_stuck")
 
     def _goal(self, goal: str) -> str:
         if self._levels.get("leaf") == (goal == "shut"):
@@ -293,8 +303,6 @@ class Gate:
 
     def _holds(self, event: str) -> bool:
         match event:
-            case "fire_on":
-                return self._fire
             case "sensors_open" | "sensors_closed":
                 return bool(self._levels) and self._levels["leaf"] == (event == "sensors_closed")
             case "beam_broken":
@@ -373,8 +381,8 @@ class Gate:
         # Off before on: the motor is never told both ways, not even between two commands.
         for active in (False, True):
             for name, was in self._driven.items():
-                if was is None and self.state == "unknown" and name in _MOVING:
-                    continue  # the sensors have not been read: nothing moves, nothing locks
+                if name in state.keeps:
+                    continue
                 want = name in state.on and (self._lane == "motor" or not name.startswith("motor_"))
                 if want is active and was is not active:
                     self._driven[name] = active

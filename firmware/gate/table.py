@@ -27,7 +27,7 @@ class State:
 
     ``goal``: where the leaf must be at the deadline ("away" or "shut"), else ``jammed``.
     ``out_ok``: the refusal is for the way in only. ``only``: the lane that has this
-    state, "" for both.
+    state, "" for both. ``keeps``: outputs left as they are, whatever ``on`` says.
     """
 
     words: str
@@ -38,6 +38,7 @@ class State:
     goal: str | None = None
     out_ok: bool = False
     only: str = ""
+    keeps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,12 @@ _WARN = ("release", "lamp_red")
 
 STATES: dict[str, State] = {
     "unknown": State(
-        "sensors not read yet, nothing moves", ("lamp_red",), "sensors_s", "starting", "gate-fault"
+        "sensors not read yet: nothing moves, nothing locks",
+        ("lamp_red",),
+        "sensors_s",
+        "starting",
+        "gate-fault",
+        keeps=("release",),
     ),
     "blind": State("sensors lost: left unlocked", _WARN, refuses="gate-fault"),
     "closed": State("leaf closed and locked, ready", (), screen="idle"),
@@ -96,8 +102,8 @@ STATES: dict[str, State] = {
 }
 
 STANDING = (
-    "fire_on", "sensors_open", "sensors_closed", "beam_broken", "hold_on", "spent", "leaf_closed",
-    "beam_stuck", "lockdown_on",
+    "sensors_open", "sensors_closed", "leaf_closed", "beam_broken", "hold_on", "spent", "lockdown_on",
+    "beam_stuck",
 )  # fmt: skip
 """Conditions that are looked at again, in this order, after every step: a state is never entered
 past one that it has a row for (a beam already broken when the leaf would begin to close)."""
@@ -161,7 +167,7 @@ RULES: tuple[tuple[str, str, str, str, str], ...] = (
     ("released", "passed", SAME, "count, alarm leaf-contact", ""),
     # people nobody admitted: alarms only, the gate never fights a person
     ("opening reversing passing held stuck", "passed_extra", SAME, "alarm tailgate", ""),
-    (SHUT + " retrying forced", "passed_extra", SAME, "alarm intrusion", ""),
+    (SHUT + " released retrying forced", "passed_extra", SAME, "alarm intrusion", ""),
     (SHUT + " released forced", "passed_against", SAME, "alarm wrong-way", ""),
     ("opening retrying reversing passing held stuck", "passed_against", SAME, "alarm wrong-way", ""),
     (FREE, "passed_extra", SAME, "count-free", ""),
@@ -178,7 +184,8 @@ RULES: tuple[tuple[str, str, str, str, str], ...] = (
     ("forced", "time_up", "clearing", "", ""),
     # a beam that stays broken
     ("closed", "beam_stuck", "obstructed", "alarm beam-stuck", ""),
-    ("lockdown stuck free fire fault", "beam_stuck", SAME, "alarm beam-stuck", ""),
+    ("lockdown released opening retrying passing held", "beam_stuck", SAME, "alarm beam-stuck", ""),
+    ("stuck forced free fault fire-opening fire fire-over", "beam_stuck", SAME, "alarm beam-stuck", ""),
     ("obstructed", "beams_clear", "closed", "", ""),
     # the operator
     ("closed", "hold_on", "opening", "", "motor"),
@@ -201,13 +208,17 @@ RULES: tuple[tuple[str, str, str, str, str], ...] = (
     ("unknown blind closed obstructed forced released clearing closing", "remote_unlock", SAME, "", ""),
     ("stuck free fault " + WALK + " " + FIRE, "remote_unlock", SAME, "", ""),
     ("fault", "remote_reset", "unknown", "", ""),
+    ("unknown blind fault " + FIRE, "remote_release", SAME, "", ""),
+    ("unknown blind fault " + FIRE, "remote_close", SAME, "", ""),
     # expected, and nothing to do: listed so that whatever is not listed gets logged
     ("closed lockdown released opening reversing retrying", "beam_broken", SAME, "", ""),
-    ("forced held stuck " + FREE, "beam_broken", SAME, "", ""),
+    ("forced " + FREE, "beam_broken", SAME, "", ""),
+    ("held stuck", "beam_broken", SAME, "", "hand"),
     ("closed lockdown released opening reversing retrying", "beams_clear", SAME, "", ""),
     ("forced " + FREE, "beams_clear", SAME, "", ""),
     ("opening reversing " + FREE, "leaf_opened", SAME, "", ""),
     ("opening reversing " + FREE, "leaf_closed", SAME, "", ""),
+    ("blind", "sensors_lost", SAME, "", ""),
     ("passing", "leaf_opened", SAME, "", "hand"),
     ("passing", "leaf_closed", SAME, "", "hand"),
 )

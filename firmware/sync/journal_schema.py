@@ -94,12 +94,21 @@ def translate(error: Exception, path: Path) -> JournalError:
             return JournalCorrupt(f"{path}: {error}")
         if primary == sqlite3.SQLITE_LOCKED:
             primary = sqlite3.SQLITE_BUSY
+        if primary in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and _read_only(path):
+            primary = sqlite3.SQLITE_READONLY
         what, check = _ADVICE.get(primary, (f"the journal failed ({error})", "the log and the card"))
         return JournalFault(f"{what}: {path}", check)
     if isinstance(error, OSError):
         what = os.strerror(error.errno) if error.errno else str(error)
         return JournalFault(f"{what}: {error.filename or path}", "free space, mount options and the card")
     return JournalFault(f"{type(error).__name__}: {error}: {path}", "the log")
+
+
+def _read_only(path: Path) -> bool:
+    try:
+        return bool(os.statvfs(path.parent).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 def connect(path: Path) -> sqlite3.Connection:

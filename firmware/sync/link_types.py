@@ -28,6 +28,7 @@ class LinkSettings:
     keepalive_s: int = 30
     puback_s: float = 5.0
     stall_s: float = 3.0
+    refusal_s: float = 1.0
     retry_s: float = 1.0
     retry_max_s: float = 60.0
     connect_s: float = 5.0

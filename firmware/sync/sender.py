@@ -44,7 +44,11 @@ class Sender:
         self._hand_over, self._lost, self._bad = hand_over, lost, bad
         self._puback_s = settings.puback_s
         self._window = Window(
-            rng, receipt=settings.receipt, puback_s=settings.puback_s, stall_s=settings.stall_s
+            rng,
+            receipt=settings.receipt,
+            puback_s=settings.puback_s,
+            stall_s=settings.stall_s,
+            refusal_s=settings.refusal_s,
         )
         self._mids: dict[int, Key] = {}
         self._others: dict[int, float] = {}  # other QoS 1 messages without PUBACK: when sent
@@ -115,7 +119,7 @@ class Sender:
         self._do(self._window.ack(ack.epoch, ack.through, self._now()))
 
     def _settle(self, epoch: int, through: int) -> None:
-        if through <= self._acks.get(epoch, 0) or (len(self._acks) >= 64 and epoch not in self._acks):
+        if through <= self._acks.get(epoch, 0) or not self._window.knows(epoch):
             return
         self._acks[epoch] = through
         if not self._acking:
@@ -134,7 +138,8 @@ class Sender:
                 self._guard.at(self._now() + ACK_EVERY_S, self._write_acks)
                 return
             self._counts["false_acks" if written is False else "ack_errors"] += 1
-            self._guard.at(self._now() + DISK_RETRY_S, self._write_acks)
+            wait = ACK_EVERY_S if written is False else DISK_RETRY_S
+            self._guard.at(self._now() + wait, self._write_acks)
             # The journal still holds those rows: read it again rather than believe the window.
             self._do(self._window.rewind(self._now()))
 
@@ -179,6 +184,7 @@ class Sender:
             "resent": window.resent,
             "in_flight": window.in_flight,
             "stalls": window.stalls,
+            "foreign_acks": window.strays,
             "refused": sum(window.refused.values()),
         }
         return shown | {f"refused_{code:02x}": count for code, count in sorted(window.refused.items())}

@@ -26,8 +26,6 @@ CHUNK = 100
 RESERVE = 2
 """Of the broker's receive maximum, kept for state, claims and other messages with QoS 1."""
 NO_SUBSCRIBER = 0x10
-EPOCHS = 64
-"""Acks of so many epochs are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +115,7 @@ class Window:
         self._more = True  # the journal may hold rows behind _after
         self._reading = False
         self._stale = False  # the read under way began before a reset
+        self._epochs: set[int] = set()  # of the rows that were read
         self._through: dict[int, int] = {}
         self._highest: dict[int, int] = {}  # highest seq ever sent, by epoch
         self._room = 0  # records the broker may hold un-PUBACKed; 0 = not connected
@@ -177,8 +176,8 @@ class Window:
         """The store holds everything up to ``through``. Late and repeated acks change nothing."""
         if through <= self._through.get(epoch, 0):
             return []
-        if epoch not in self._through and len(self._through) >= EPOCHS:
-            self.strays += 1  # a journal has two epochs: these are made up
+        if epoch not in self._epochs:
+            self.strays += 1  # of an earlier journal, or made up; where it was ours it comes again
             return []
         self._through[epoch] = through
         gone = []
@@ -196,6 +195,10 @@ class Window:
             self._progress_at = now
             self._stall_s = self._stall_low
         return self._pump(now)
+
+    def knows(self, epoch: int) -> bool:
+        """Whether the journal has given rows of this epoch."""
+        return epoch in self._epochs
 
     def wants_nack(self, key: Key) -> bool:
         """Whether a nack for ``key`` can be true: it was sent and neither settled nor queued again."""
@@ -225,6 +228,7 @@ class Window:
         for key in keys:
             count += 1
             self._after = key
+            self._epochs.add(key[0])
             if key in self._rows or key[1] <= self._through.get(key[0], 0):
                 continue
             if key in self._flight:

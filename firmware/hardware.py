@@ -1,0 +1,144 @@
+"""Chooses the drivers of one board, once, from its board file. The only place that picks one.
+
+There is no fallback to another driver and no switch by environment; a driver's library is imported by the
+driver, so a board loads nothing that its file does not name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from firmware.boardschema import Board
+from firmware.safe import pin_outs
+from hal.ports import Clock, Display, Pins, Source, TagReader
+
+
+def wall_clock(board: Board) -> Clock:
+    """The clock that this board's model has."""
+    if board.sim is not None:
+        from hal.clock.declared import DeclaredClock
+
+        return DeclaredClock(board.sim.clock)
+    from hal.clock.kernel import KernelClock
+
+    return KernelClock()
+
+
+def code_sources(board: Board, data: Path, *, stepped: bool) -> list[Source]:
+    """What reads codes: the camera child (in stepped time its inline twin), a scanner head."""
+    sources: list[Source] = []
+    camera = board.camera
+    if camera is not None:
+        if stepped:
+            from hal.vision.inline import InlineSource
+
+            sources.append(InlineSource())
+        else:
+            sources.append(camera_source(board, data))
+    if board.scanner is not None:
+        from hal.scanner.gm65 import Gm65
+
+        sources.append(Gm65(board.scanner.port, board.scanner.baud))
+    return sources
+
+
+def camera_source(board: Board, data: Path) -> Source:
+    from hal.camera.port import CameraSettings
+    from hal.vision.protocol import Settings
+    from hal.vision.supervisor import CameraSource, Limits
+
+    camera, sim = board.camera, board.sim
+    assert camera is not None
+    options: dict[str, float] = {"mains_hz": float(camera.mains_hz)}
+    if camera.lens_position is not None:
+        options["lens_position"] = camera.lens_position
+    settings = CameraSettings(
+        camera.driver,
+        camera.width,
+        camera.height,
+        camera.fps,
+        camera.device,
+        str(data / sim.scene) if sim is not None else "",
+        sim.inbox or "" if sim is not None else camera.device,
+        options,
+    )
+    zbar = board.decoder.second_opinion == "zbar"
+    return CameraSource(settings, Settings(zbar=zbar), limits=Limits(progress_s=camera.progress_s))
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """The gate's lines and, on a simulated board, the world behind them."""
+
+    pins: Pins
+    world: Any
+    module: Any
+    reader: TagReader | None
+
+    def close(self) -> None:
+        for part in (self.reader, self.world, self.module, self.pins):
+            if part is not None:
+                part.close()
+
+
+def open_hardware(
+    board: Board,
+    data: Path,
+    loop: asyncio.AbstractEventLoop,
+    *,
+    stepped: bool,
+    fault: Callable[[str, BaseException], None] | None = None,
+) -> Hardware:
+    """Claim the pins at their safe values. Raises PinsError, OSError."""
+    from hal.pins.gpio import PinIn, open_pins
+
+    ins = [PinIn(n, p.pin, p.active_low, p.pull, p.debounce_s) for n, p in board.pins.inputs.items()]
+    outs = pin_outs(board)
+    pins = open_pins(
+        board.pins.factory,
+        ins,
+        outs,
+        loop=loop,
+        work_dir=Path(os.environ.get("RUNTIME_DIRECTORY", str(data))),
+        hold_timer=not stepped,
+        fault=fault,
+    )
+    world = module = None
+    if board.sim is not None:
+        from hal.sim.lane import Lane
+        from hal.sim.world import World
+
+        lane = Lane(ins, outs, pins.factory, loop.time())
+        if board.reader is not None and board.reader.port == "sim":
+            from hal.sim.yrm100 import SimulatedYrm100
+
+            module = SimulatedYrm100(loop)
+        world = World(lane, pins.factory, loop, data / board.sim.control, data / board.sim.scene, module)
+    reader: TagReader | None = None
+    if board.reader is not None:
+        from hal.reader.serial_reader import SerialReader
+
+        port = module.port if module is not None else board.reader.port
+        reader = SerialReader(port, board.reader, loop)
+    return Hardware(pins, world, module, reader)
+
+
+def open_display(board: Board) -> Display:
+    """The shopper's screen that the board file names."""
+    section = board.display
+    if section.driver == "png":
+        from hal.display.png import PngDisplay
+
+        return PngDisplay(Path(section.path))
+    if section.driver == "framebuffer":
+        from hal.display.framebuffer import FramebufferDisplay
+
+        return FramebufferDisplay(Path(section.path))
+    from hal.display.none import NoDisplay
+
+    return NoDisplay()
