@@ -28,6 +28,7 @@ from firmware.wire.topics import StoreTopics
 
 SESSION_S = 7 * 24 * 3600
 KEEPALIVE_S = 15
+USER_TIMEOUT_MS = 15_000  # the kernel gives up on data that nobody acknowledges
 HEARTBEAT_S = 10.0
 STATUS_EXPIRY_S = 30
 RETRY_S = (0.5, 20.0)
@@ -104,6 +105,9 @@ class Uplink:
         self._client.on_publish = self._guarded(self._on_publish)
         self._client.on_subscribe = self._guarded(self._on_subscribe)
         self._client.on_socket_open = self._guarded(self._on_socket_open)
+        # With this callback set, publish() and ack() only queue and wake the network thread. Without it they
+        # write to the socket from the caller's thread as well, and two acks can overtake one another.
+        self._client.on_socket_register_write = self._guarded(self._on_want_write)
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
 
     # -- for the main thread -------------------------------------------------------------------
@@ -173,7 +177,9 @@ class Uplink:
                     clean_start=False,
                     properties=properties,
                 )
-                self._client.loop_forever(retry_first_connection=False)
+                # loop() and not loop_forever(): only the former is woken when another thread has queued.
+                while self._client.loop(1.0) == mqtt.MQTT_ERR_SUCCESS:
+                    pass
             except Exception as error:
                 self._note_lost(f"{type(error).__name__}: {error}")
             self._connected = False
@@ -218,6 +224,10 @@ class Uplink:
 
     def _on_socket_open(self, _client: mqtt.Client, _data: Any, sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+
+    def _on_want_write(self, _client: mqtt.Client, _data: Any, _sock: Any) -> None:
+        """Nothing to do: the network thread looks at its own queue."""
 
     def _guarded(self, callback: Callable[..., None]) -> Callable[..., None]:
         def call(*args: Any) -> None:

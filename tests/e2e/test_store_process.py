@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import sqlite3
+import ssl
 import subprocess
 import sys
 import threading
@@ -18,11 +19,14 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from firmware.wire.broker import BrokerTls
 from firmware.wire.records import frame
 from firmware.wire.topics import StoreTopics, Topics
 from store.ledger import migrate, open_ledger
 from tests.support import shopfeed as feed
 from tests.support.broker import Mosquitto
+from tests.support.certificates import Authority, Issued
+from tests.support.linkboard import until
 from tests.support.storeproc import StoreProcess
 
 ROOT = Path(__file__).parents[2]
@@ -32,14 +36,17 @@ EPOCH = 0xABCD
 class Board:
     """Publishes frames as a board does: from the last ack on, again whenever no ack moves on."""
 
-    def __init__(self, broker: Mosquitto, name: str) -> None:
+    def __init__(self, broker: Mosquitto, name: str, tls: ssl.SSLContext | None = None) -> None:
         self.topics = Topics("demo", name)
         self.acks: list[dict[str, int | str]] = []
         self.nacks: list[dict[str, int | str]] = []
         self.status: list[dict[str, object]] = []
         self.changed = threading.Condition()
         self.client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=mqtt.MQTTv5)
-        self.client.username_pw_set(name)
+        if tls is None:
+            self.client.username_pw_set(name)
+        else:
+            self.client.tls_set_context(tls)
         self.client.on_connect = self._on_connect
         self.client.on_message = self._on_message
         self.client.connect(broker.host, broker.port)
@@ -125,6 +132,13 @@ def test_everything_a_bad_link_does_ends_in_each_record_once(shop: StoreProcess,
     assert board.wait(lambda: board.through == 70)
     shop.stop()
     assert count(shop, "gaps") == 1
+
+
+def test_a_single_record_gets_its_receipt_at_once(shop: StoreProcess, board: Board) -> None:
+    end = time.monotonic() + 15  # a receipt that waited for the network thread to look took up to 1 s each
+    for seq, data in enumerate(feed.visits_of(EPOCH, 60), 1):
+        board.publish(data)
+        assert board.wait(lambda seq=seq: board.through == seq, end - time.monotonic())
 
 
 def test_presence_is_retained_with_a_will_and_sigterm_ends_in_order(shop: StoreProcess, board: Board) -> None:
@@ -249,6 +263,43 @@ def test_the_example_consumer_keeps_records_and_gives_receipts(own_broker: Mosqu
         process.kill()
         process.wait()
         board.close()
+
+
+class TlsStore(StoreProcess):
+    """The store with a certificate, as worker w1."""
+
+    certificates: list[str]
+
+    def _arguments(self) -> list[str]:
+        return [*super()._arguments(), *self.certificates]
+
+
+def test_with_certificates_the_worker_is_known_by_its_own_name(tmp_path: Path) -> None:
+    authority, stranger = Authority(_folder(tmp_path / "ca")), Authority(_folder(tmp_path / "other"))
+    server, own = authority.server(), authority.issue("store-w1")
+    tls = BrokerTls(*map(str, (authority.ca, server.cert, server.key, authority.crl)))
+    with Mosquitto(_folder(tmp_path / "broker"), tls=tls, store_users=("store-w1",)) as broker:
+        distrustful = TlsStore(tmp_path / "distrustful", broker.port)
+        distrustful.certificates = _tls_options(stranger, own)
+        store = TlsStore(tmp_path / "store", broker.port)
+        store.certificates = _tls_options(authority, own)
+        with distrustful:
+            until(lambda: "no broker at" in distrustful.log(), 20, "it trusts a foreign CA")
+            assert "CERTIFICATE_VERIFY_FAILED" in distrustful.log()
+        with store:
+            store.connected()
+            board = Board(broker, "entry-1", authority.context("entry-1"))
+            board.deliver(feed.visits_of(EPOCH, 10))
+            board.close()
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir(parents=True)
+    return path
+
+
+def _tls_options(authority: Authority, own: Issued) -> list[str]:
+    return ["--ca", str(authority.ca), "--cert", str(own.cert), "--key", str(own.key)]
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])

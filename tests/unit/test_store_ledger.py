@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -12,7 +13,7 @@ from sqlalchemy import create_mock_engine, text
 from sqlalchemy.dialects import postgresql
 
 from store import schema
-from store.ledger import LedgerError, check, explain, migrate, open_ledger
+from store.ledger import LedgerError, check, explain, insert_once, migrate, open_ledger, upsert
 from tests.support.shopfeed import sqlite_url
 
 
@@ -105,3 +106,24 @@ def test_the_tables_are_legal_for_postgresql_too() -> None:
     assert "CREATE TABLE journals" in made
     assert "id BIGSERIAL" in made
     assert "WITHOUT ROWID" not in made
+
+
+def test_once_only_and_update_statements_are_legal_for_postgresql_too() -> None:
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    said: list[str] = []
+
+    class Connection:
+        def __init__(self) -> None:
+            self.dialect = dialect
+
+        def execute(self, statement: Any, _rows: Any) -> None:
+            said.append(" ".join(str(statement.compile(dialect=dialect)).split()))
+
+    connection: Any = Connection()
+    insert_once(connection, schema.journals, [{"board": "b"}])
+    upsert(connection, schema.visits, [{"visit": "v"}], ["kind"], keep=True)
+    upsert(connection, schema.wire_faults, [{"board": "b"}], ["detail"], add=["count"])
+    assert said[0].endswith("ON CONFLICT DO NOTHING RETURNING journals.id") or said[0].endswith("DO NOTHING")
+    assert "ON CONFLICT (visit) DO UPDATE SET kind = coalesce(visits.kind, excluded.kind)" in said[1]
+    assert "ON CONFLICT (board, kind) DO UPDATE SET" in said[2]
+    assert "count = (wire_faults.count + excluded.count), detail = excluded.detail" in said[2]
