@@ -177,6 +177,12 @@ def children(pid: int | None) -> list[int]:
         return []
 
 
+def mapped(pid: int) -> list[str]:
+    """Its mappings of the shared frame and of the decoder: it has bound itself to its parent long before."""
+    lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    return [line for line in lines if "tallygate-frame" in line or "_zbar" in line]
+
+
 def wait_ended(pids: list[int]) -> None:
     deadline = time.monotonic() + DEADLINE_S
     while not all(ended(pid) for pid in pids):
@@ -199,7 +205,7 @@ def test_close_ends_the_child_and_the_zbar_child(scene):
 
 
 def test_killed_board_leaves_no_child_behind(scene):
-    """PR_SET_PDEATHSIG reaches the camera child, and through it the zbar child."""
+    """PR_SET_PDEATHSIG reaches the camera child, and through it the zbar child, even if both hang."""
     script = f"""
 import asyncio
 from hal.camera.port import CameraSettings
@@ -219,6 +225,11 @@ asyncio.run(main())
         while not (zbar := children(camera)):
             assert time.monotonic() < deadline, "no zbar child"
             time.sleep(0.01)
+        while len(mapped(zbar[0])) < 3:  # it is past its own start
+            assert time.monotonic() < deadline, "the zbar child does not start"
+            time.sleep(0.01)
+        for pid in (*zbar, camera):
+            os.kill(pid, signal.SIGSTOP)
     finally:
         board.kill()
         board.communicate()

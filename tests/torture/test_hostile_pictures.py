@@ -30,21 +30,28 @@ PASS = "TG1:" + "A1" * 93
 @pytest.mark.parametrize("part", range(10))
 def test_random_segment_codes_stop_no_decoder(part: int) -> None:
     notes: list[str] = []
-    zbar = ZbarProcess(lambda name, detail: notes.append(detail), limit_s=1.5)
     decoders = (Zxing(), Zxing(second_binarizer=True))
-    read = answered = 0
+    read = answered = shown = 0
+    zbar = None
     try:
         for gray in qrimages.random_codes(int(1000 * SCALE), seed=100 + part):
+            if shown % 50 == 0:  # a fresh one, so that its pause after ten deaths does not come
+                if zbar:
+                    zbar.close()
+                zbar = ZbarProcess(lambda name, detail: notes.append(detail), limit_s=1.5)
+            shown += 1
             codes = [code for decoder in decoders for code in decoder.read(gray)]
-            second = zbar.read(gray, "raw")
+            second = zbar.read(gray, "raw") if zbar else None
             answered += second is not None
             read += bool(codes)
             assert not any(code.data.startswith(b"TG1:") for code in (*codes, *(second or [])))
     finally:
-        zbar.close()
+        if zbar:
+            zbar.close()
     assert read
-    assert answered > 0
-    assert all("SIG" in note or "time limit" in note or "in a row" in note for note in notes), notes
+    assert answered + len(notes) == shown
+    assert all("SIG" in note or "time limit" in note for note in notes), notes
+    print(f"\n{shown} codes: zxing read {read}, zbar answered {answered}, died {len(notes)}")
 
 
 def test_damaged_frames_stop_no_decoder() -> None:

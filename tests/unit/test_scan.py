@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from PIL import Image
 
 from firmware.wire.issue import issue
+from hal.decoder.port import Code
 from hal.sim.scene import render, wall
-from provisioning.scan import codes_in, read_codes, scan_files
+from provisioning.scan import _known, codes_in, read_codes, scan_files
 from tests.support import qrimages
 
 NOW = 1_800_000_000
@@ -126,3 +127,12 @@ def test_files_that_are_no_pictures_are_answers_too(tmp_path):
     assert "No such file" in missing["error"]
     assert "not a picture" in note["error"]
     assert "codes" not in missing
+
+
+def test_same_payload_counts_again_only_at_another_place():
+    def code(data: bytes, x: float) -> Code:
+        return Code(data, ((x, 0.4), (x + 0.2, 0.4), (x + 0.2, 0.6), (x, 0.6)), "zxing")
+
+    assert _known(code(b"a", 0.11), [code(b"a", 0.1)])
+    assert not _known(code(b"a", 0.5), [code(b"a", 0.1)])
+    assert not _known(code(b"b", 0.1), [code(b"a", 0.1)])
