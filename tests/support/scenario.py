@@ -77,6 +77,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ("lost", r"the sensors are lost"),
     ("leaf", r"the leaf (opens|closes)"),
     ("beams", r"beams: (.+)"),
+    ("quick", r"beams at once: (.+)"),
     ("walk", r"somebody walks (in|out)"),
     ("fire", r"(fire breaks out|the fire line is quiet)"),
     ("help", r"help is (pressed|let go)"),
@@ -339,10 +340,13 @@ class Player:
     def do_leaf(self, what: str) -> None:
         self._levels(leaf=what == "closes")
 
-    def do_beams(self, words: str) -> None:
+    def do_quick(self, words: str) -> None:
+        self.do_beams(words, pace_s=0.0)
+
+    def do_beams(self, words: str, pace_s: float = PACE_S) -> None:
         for count, word in enumerate(words.split(",")):
             if count:
-                self._advance(self.now + PACE_S)
+                self._advance(self.now + pace_s)
             if word.strip() not in _BEAMS:
                 raise self.line.error(f"beams are clear, outer, inner or both, not {word.strip()!r}")
             outer, inner = _BEAMS[word.strip()]
@@ -421,10 +425,13 @@ class Player:
         self._nothing_left()
 
 
-_ACTIONS = frozenset(
-    {"reach", "grant", "cut", "read", "lost", "leaf", "beams", "walk", "fire", "help", "operator", "tick"}
-    | {"hang", "resume", "later"}
-)
+_ACTIONS = {"reach", "grant", "cut", "read", "lost", "leaf", "beams", "quick", "walk", "fire", "help"} | {
+    "operator",
+    "tick",
+    "hang",
+    "resume",
+    "later",
+}
 
 
 def play(book: Book, case: Case, table: Table = TABLE) -> Player:
