@@ -15,6 +15,7 @@ from typing import Any
 
 from firmware.boardschema import Board
 from firmware.safe import pin_outs
+from firmware.wallclock import WallClock
 from hal.ports import Clock, Display, Pins, Source, TagReader
 
 
@@ -26,7 +27,7 @@ def wall_clock(board: Board) -> Clock:
         return DeclaredClock(board.sim.clock)
     from hal.clock.kernel import KernelClock
 
-    return KernelClock()
+    return WallClock(KernelClock())
 
 
 def code_sources(board: Board, data: Path, *, stepped: bool) -> list[Source]:

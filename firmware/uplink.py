@@ -7,10 +7,11 @@ are fresh, and answers claims between gates.  With no link it stays quiet and th
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -28,6 +29,7 @@ from firmware.memory import Values
 from firmware.sync.disk_port import DiskPort
 from firmware.sync.journal import JournalStats
 from firmware.sync.link import Arrived, Link, LinkDown, LinkEvent, LinkSettings, LinkUp
+from firmware.wallclock import WallClock
 from firmware.wire.commands import Command, CommandRefused, Inbox
 
 if TYPE_CHECKING:
@@ -35,10 +37,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("uplink")
 
+ASK_TIME_S = 60.0
+FLOOR_S = 600.0
+"""The floor of the clock is written this often."""
 SOON_S = 0.2
 """A changed state is sent this long after the change: one message for a burst of changes."""
 GATE_COMMANDS = ("close", "release", "reset")
 SHOP_STATES = {"open-shop": "open", "close-shop": "closed", "lockdown": "lockdown"}
+
+
+class _Time(msgspec.Struct):
+    wall_ms: Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 
 
 class Uplink:
@@ -51,6 +60,9 @@ class Uplink:
         self._asking = False
         self._next_beat = 0.0
         self._soon: Any = None
+        self._asked: tuple[bytes, float] | None = None
+        self._ask_at = 0.0
+        self._floor_at = 0.0
         site, section = app.site, app.board.link
         broker = site.broker
         settings = LinkSettings(
@@ -116,11 +128,39 @@ class Uplink:
     def second(self) -> None:
         """Called every second: the heartbeat, and what changed meanwhile."""
         self.link.clock_changed()
+        self._keep_time()
         if self._app.controller.faults.changed:
             self._app.controller.faults.changed = False
             self.soon()
         if self._loop.time() >= self._next_beat:
             self.soon()
+
+    def _keep_time(self) -> None:
+        """A board without a battery asks the shop for the time, and remembers how late it has been."""
+        clock, now = self._app.clock, self._loop.time()
+        if not isinstance(clock, WallClock):
+            return
+        if clock.wants_time and self.link.up and now >= self._ask_at:
+            self._ask_at = now + ASK_TIME_S
+            self._asked = (os.urandom(8), now)
+            answer = self.topics.ans("time")
+            self.link.publish(self.topics.ask("time"), b"{}", 0, False, 10, answer, self._asked[0])
+        if now >= self._floor_at and (floor := clock.floor()) is not None:
+            self._floor_at = now + FLOOR_S
+            self._app.memory.keep("clock", {"floor_ms": floor})
+
+    def _time_told(self, event: Arrived) -> None:
+        asked, clock = self._asked, self._app.clock
+        if asked is None or event.correlation != asked[0] or not isinstance(clock, WallClock):
+            return
+        self._asked = None
+        try:
+            wall_ms = msgspec.json.decode(event.payload, type=_Time).wall_ms
+        except msgspec.MsgspecError:
+            log.warning("the shop's answer to ask/time is unreadable")
+            return
+        if clock.told(wall_ms, self._loop.time() - asked[1]):
+            log.info("the clock is set by the shop")
 
     def _beat(self) -> None:
         self._soon = None
@@ -179,6 +219,8 @@ class Uplink:
             self.claims.disconnected()
         elif event.kind == "cmd":
             self._command(event)
+        elif event.kind == "ans" and event.names == ("time",):
+            self._time_told(event)
         elif event.kind in ("claim", "used"):
             self.claims.arrived(event)
 
@@ -210,6 +252,9 @@ class Uplink:
         """What the board knew before it was restarted."""
         seen = values.get("commands", {}).get("seen", [])
         self._inbox.restore([(str(id_), int(expires)) for id_, expires in seen])
+        floor = values.get("clock", {}).get("floor_ms")
+        if isinstance(self._app.clock, WallClock) and isinstance(floor, int):
+            self._app.clock.set_floor(floor)
         state = values.get("shop", {}).get("state")
         if state in ("open", "closed", "lockdown"):
             self._shop(state)

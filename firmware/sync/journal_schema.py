@@ -68,7 +68,16 @@ class NotOpen(JournalError):
     """An annulment names an admission that has no such uses left to give back."""
 
 
-_CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+# Our statements are fixed and tested: where SQLite finds one wrong, the file is not what it was.
+_CORRUPT = (
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_FORMAT,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_SCHEMA,
+)
 _ADVICE = {
     sqlite3.SQLITE_FULL: ("the disk is full", "free space on the data partition (df -h)"),
     sqlite3.SQLITE_READONLY: (
@@ -89,7 +98,8 @@ def translate(error: Exception, path: Path) -> JournalError:
     """The JournalFault or JournalCorrupt that says what ``error`` means for ``path``."""
     if isinstance(error, sqlite3.DatabaseError):
         code = getattr(error, "sqlite_errorcode", None)
-        primary = code & 0xFF if isinstance(code, int) else -1
+        # No code: Python could not read a value as the text it claims to be.
+        primary = code & 0xFF if isinstance(code, int) else sqlite3.SQLITE_CORRUPT
         if primary in _CORRUPT:
             return JournalCorrupt(f"{path}: {error}")
         if primary == sqlite3.SQLITE_LOCKED:
