@@ -53,7 +53,13 @@ class LinkBoard:
         self.crashes: list[str] = []
         self.bodies: list[bytes] = []
         folder.mkdir(parents=True, exist_ok=True)
-        fast: dict[str, Any] = {"retry_s": 0.1, "retry_max_s": 0.4, "puback_s": 1.0, "stall_s": 0.4}
+        fast: dict[str, Any] = {
+            "retry_s": 0.1,
+            "retry_max_s": 0.4,
+            "puback_s": 1.0,
+            "stall_s": 0.4,
+            "refusal_s": 0.1,
+        }
         self.settings = LinkSettings(
             store_id=store, board=board, host="127.0.0.1", port=port, **(fast | changes)
         )
