@@ -23,6 +23,8 @@ BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 OPEN_LIMIT_S = 5.0
 STABLE_S = 10.0
 PROGRESS_S = 0.25
+FRESH_S = 0.2
+"""An inventory starts only on settings that were read back at most so long ago."""
 CHECK_CABLE = "the reader's cable, supply and the port named in the board file"
 
 
@@ -88,6 +90,7 @@ class SerialReader:
         self._swapped = False
         self._answers = 0
         self._was_reset = False
+        self._checked_at = float("-inf")
         self.info: dict[str, str] = {}
         self._counts = {"reader_opened": 0, "reader_lost": 0, "reader_resumed": 0, "reader_resets": 0}
 
@@ -173,7 +176,7 @@ class SerialReader:
 
     def _ready(self) -> None:
         now = self._loop.time()
-        self._ready_at = now
+        self._ready_at = self._checked_at = now
         if self._lost:
             self._lost = False
             self._send(DeviceBack(self._name, now))
@@ -183,6 +186,9 @@ class SerialReader:
         """Do what policy wants: poll, or rest with a check from time to time."""
         if self._inventory:
             if not self._polling:
+                if self._loop.time() - self._checked_at > FRESH_S:
+                    self._ask(polling=False)  # never radiate with settings that a brown-out put back
+                    return
                 self._poll()
             self._arm(self._timing.silence_s, self._watch)
         elif self._polling:
@@ -190,7 +196,7 @@ class SerialReader:
             rows = stop_rows(self._header)
             self._run(Sequence(rows, self._line.write, self._loop.time()), self._settle)
         else:
-            self._arm(self._timing.idle_check_s, self._ask)
+            self._arm(self._timing.idle_check_s, lambda: self._ask(polling=False))
 
     def _poll(self) -> None:
         self._polling = True
@@ -204,12 +210,13 @@ class SerialReader:
             return
         self._counts["reader_resumed"] += 1
         self._polling = False
-        self._ask()
+        self._ask(polling=True)
 
-    def _ask(self) -> None:
-        """Is the module there, and does it still have our power? (One that was reset has forgotten it.)"""
+    def _ask(self, polling: bool) -> None:
+        """Is the module there, and does it still have our settings? One that was reset has forgotten them."""
         self._was_reset = False
-        rows = check_rows(self._wanted, self._header, self._timing.silence_s, self._mark_reset)
+        timeout = self._timing.silence_s
+        rows = check_rows(self._wanted, self._header, timeout, self._mark_reset, polling=polling)
         self._run(Sequence(rows, self._line.write, self._loop.time()), self._asked)
 
     def _mark_reset(self) -> None:
@@ -217,6 +224,7 @@ class SerialReader:
 
     def _asked(self) -> None:
         if not self._was_reset:
+            self._checked_at = self._loop.time()
             self._settle()
             return
         self._counts["reader_resets"] += 1

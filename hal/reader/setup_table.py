@@ -66,20 +66,29 @@ def stop_rows(header: int) -> list[Row[Event]]:
 
 
 def check_rows(
-    wanted: Wanted, header: int, timeout_s: float, was_reset: Callable[[], None]
+    wanted: Wanted, header: int, timeout_s: float, was_reset: Callable[[], None], *, polling: bool
 ) -> list[Row[Event]]:
-    """Is the module there and still set up? Stops first: a polling module may take no other command."""
-    power = wanted.power.to_bytes(2, "big")
+    """Is the module there and still set up? ``was_reset`` is called when it is not.
 
-    def accepts(event: Event) -> bool | str | None:
-        if isinstance(event, Response) and event.cmd == Cmd.GET_POWER:
-            if event.params != power:
-                was_reset()
-            return True
-        return None
+    Region and power both: one of them may be the module's default. ``polling``: it may still be running
+    an inventory and take no other command, so it is stopped first.
+    """
 
-    ask = encode(Cmd.GET_POWER, header=header)
-    return [*stop_rows(header), Row("are you there", ask, accepts, timeout_s, 1, CHECK_LINK)]
+    def row(name: str, cmd: Cmd, params: bytes) -> Row[Event]:
+        def accepts(event: Event) -> bool | str | None:
+            if isinstance(event, Response) and event.cmd == cmd:
+                if event.params != params:
+                    was_reset()
+                return True
+            return None
+
+        return Row(name, encode(cmd, header=header), accepts, timeout_s, 1, CHECK_LINK)
+
+    return [
+        *(stop_rows(header) if polling else []),
+        row("are you there", Cmd.GET_REGION, bytes((wanted.region,))),
+        row("is the power kept", Cmd.GET_POWER, wanted.power.to_bytes(2, "big")),
+    ]
 
 
 def _answer(cmd: Cmd, params: bytes) -> Callable[[Event], bool | str | None]:

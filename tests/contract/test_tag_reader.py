@@ -189,6 +189,19 @@ def test_a_module_that_was_reset_is_set_up_again_and_noted(rig: Rig) -> None:
 
 
 @stepped
+@pytest.mark.parametrize(("region", "power"), [(0x02, 2000), (0x01, 1500)])
+def test_no_inventory_starts_on_settings_that_a_reset_put_back(rig: Rig, region: int, power: int) -> None:
+    rig.start()
+    rig.run(0.3)
+    rig.module.power_cycle()
+    rig.module.region, rig.module.power = region, power
+    rig.reader.begin()
+    while not rig.module.polling:
+        rig.run(0.01)
+    assert (rig.module.region, rig.module.power) == (0x01, 2000)
+
+
+@stepped
 def test_a_reset_while_idle_is_found_too(rig: Rig) -> None:
     rig.start()
     rig.module.power_cycle()

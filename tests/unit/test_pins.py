@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -232,6 +233,29 @@ def test_lgpio_without_a_writable_folder_is_refused(tmp_path: Path) -> None:
         lgpio_factory(tmp_path / "missing", lambda *_: None)
     with pytest.raises(PinsError, match="RuntimeDirectory"):
         open_pins("lgpio", [], [], loop=asyncio.new_event_loop())
+
+
+def test_the_installed_lgpio_loads_where_the_working_folder_cannot_be_written(tmp_path: Path) -> None:
+    """The real library in a process of its own, started like a service: in "/", with a runtime folder."""
+    code = (
+        "import os, sys; from pathlib import Path; from hal.pins import factory\n"
+        "lgpio = factory._import_lgpio(Path(sys.argv[1]))\n"
+        "print(os.getcwd(), lgpio.get_module_version())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        cwd="/",
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    folder, version = done.stdout.split()
+    assert folder == "/"
+    assert version.startswith("lgpio.py_0.2.")
+    assert [path.name for path in tmp_path.iterdir()] == [".lgd-nfy0"]
 
 
 def test_an_unknown_factory_never_falls_back() -> None:
