@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 
 from firmware.gate import facts
-from firmware.gate.admission import Verdict
+from firmware.gate.admission import Admissible, Verdict
 from firmware.gate.orders import Claimed, CommitFailed, Committed, Order, Restored
+from firmware.wire.refusals import Refusal
 from hal.ports import DeviceBack, DeviceLost, InputChanged
 
 FILES = 4
@@ -142,6 +143,19 @@ def event_of(data: dict[str, Any]) -> Any:
     if cls is None:
         raise TraceError(f"unknown event type {data.get('type')!r}; the trace is from another version")
     try:
-        return msgspec.convert(data["event"], cls)
-    except (msgspec.ValidationError, KeyError, ValueError) as error:
+        event = data["event"]
+        return _verdict(event) if cls is Verdict else msgspec.convert(event, cls)
+    except (msgspec.ValidationError, KeyError, TypeError, ValueError) as error:
         raise TraceError(f"{data.get('type')}: {error}") from None
+
+
+def _verdict(event: Any) -> Verdict:
+    """Its outcome is one of two shapes, which the converter cannot tell apart by itself."""
+    outcome = event["outcome"]
+    kind: type[Admissible | Refusal] = Refusal if "reason" in outcome else Admissible
+    visit = event["visit"]
+    return Verdict(
+        event["code"],
+        msgspec.convert(outcome, kind),
+        None if visit is None else msgspec.convert(visit, bytes),
+    )

@@ -6,10 +6,12 @@ Started by the launcher as a process of its own; it talks to broker, world and l
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from pathlib import Path
 
+from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 
 from provisioning import keys, rundir
@@ -23,7 +25,7 @@ from provisioning.world_client import WorldClient
 
 UP_S = 60.0
 """Everything must answer after so long (a slow card, a cold cache)."""
-PAUSE_S = 1.2
+PAUSE_S = 2.0
 """Time for reading between two steps of the tour."""
 AFTER_FIRE_S = 60.0
 
@@ -31,7 +33,8 @@ AFTER_FIRE_S = 60.0
 def main(arguments: list[str] | None = None) -> int:
     """0: everything agreed, or Ctrl-C. 1: something did not."""
     args = _parser().parse_args(arguments)
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    width = None if sys.stdout.isatty() and args.picture is None else 108
+    console = Console(highlight=False, width=width, record=args.picture is not None)
     try:
         return _guide(args, console)
     except Trouble as error:
@@ -52,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tour-only", action="store_true")
     parser.add_argument("--no-tour", action="store_true")
     parser.add_argument("--brisk", action="store_true")
+    parser.add_argument("--picture", type=Path, help="save what the tour printed as an SVG")
     return parser
 
 
@@ -109,7 +113,16 @@ def _tour(
     console.print(tour.table())
     console.print(tour.summary(), soft_wrap=True)
     console.print()
+    if args.picture is not None:
+        _save_picture(console, args.picture)
     return equal
+
+
+def _save_picture(console: Console, path: Path) -> None:
+    """What was printed, as an SVG that loads nothing from anywhere."""
+    plain = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+    plain = plain.replace("Fira Code,", "Menlo, Consolas, DejaVu Sans Mono,")
+    path.write_text(console.export_svg(title="make run", code_format=plain, clear=False), encoding="utf-8")
 
 
 def _wait_until_ready(listener: Listener, world: WorldClient, deadline: float) -> None:

@@ -91,6 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     kind.add_argument("--no-tour", action="store_true", help="open the door for you at once")
     parser.add_argument("--brisk", action="store_true", help="a shorter tour without pauses for reading")
+    parser.add_argument(
+        "--picture", type=Path, metavar="FILE", help="save the tour as an SVG (for the README)"
+    )
     return parser
 
 
@@ -159,6 +162,8 @@ def _guide_command(args: argparse.Namespace, run: RunDir, port: int) -> list[str
     command += ["--user", GUIDE_USER, "--inbox", str(args.inbox.absolute())]
     if args.camera:
         command += ["--camera", args.camera]
+    if args.picture:
+        command += ["--picture", str(args.picture.absolute())]
     for flag in ("tour_only", "no_tour", "brisk"):
         if getattr(args, flag):
             command.append("--" + flag.replace("_", "-"))

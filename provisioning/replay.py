@@ -17,6 +17,7 @@ import typer
 from firmware.gate import facts
 from firmware.gate.entry import EntryPolicy, Rules
 from firmware.gate.machine import Gate
+from firmware.gate.orders import Restored
 from firmware.gate.timing import RANGES, TRIES, Timing
 from firmware.trace import TraceError, event_of, order_text, read
 from hal.ports import InputChanged
@@ -81,7 +82,7 @@ def run_again(path: Path) -> tuple[int, str, Difference | None]:
 
 
 def _policy(path: Path, header: dict[str, Any], first: object, at: float) -> EntryPolicy:
-    """The policy as it was before the first event."""
+    """The policy as it was before the first event, as the header describes it."""
     try:
         timing = Timing(**{name: header["timing"][name] for name in (*RANGES, *TRIES)})
         gate = Gate(timing, motor=bool(header["motor"]), kind=header["role"])
@@ -90,11 +91,11 @@ def _policy(path: Path, header: dict[str, Any], first: object, at: float) -> Ent
         policy.spent = {(bytes.fromhex(v), d): int(n) for v, d, n in header["spent"]}
         policy.last_token = int(header["token"])
         levels = dict(header["levels"])
+        at_start = header.get("state", "") == "unknown" or isinstance(first, facts.Levels | Restored)
     except (KeyError, TypeError, ValueError) as error:
         raise TraceError(f"{path}: line 1: the header is not usable: {error!r}") from None
-    if not isinstance(first, facts.Levels):
-        # A later file of the ring: it begins with the gate at rest. The change that comes now is in the
-        # driver's levels already.
+    if not at_start:
+        # A later file of the ring: it begins with the gate at rest, and with the levels before the event.
         if isinstance(first, InputChanged):
             levels[first.name] = not first.active
         policy.handle(facts.Levels(levels), at)

@@ -118,6 +118,7 @@ def write_files(
     inbox.mkdir(parents=True, exist_ok=True)
     board.setdefault("sim", {})["inbox"] = str(inbox.absolute())
     board.setdefault("gate", {}).update(gate or {})
+    board.setdefault("trace", {})["enabled"] = True  # for tallygate replay
     if camera is not None:
         board["camera"] = {"driver": "v4l2", "device": camera}
     run.board_file.write_text(toml_text.dumps(board), encoding="utf-8")
