@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from firmware.wire.codes import classify
 from firmware.wire.passes import MAX_SHOWN_BYTES, verify
@@ -17,8 +18,12 @@ from hal.camera.pictures import PictureError, load
 from hal.camera.port import Gray
 from hal.decoder.port import Code
 
+if TYPE_CHECKING:
+    from hal.vision.second import ZbarProcess
+
 LONG_SIDES = (4000, 1920, 1280, 960, 640)
 SECOND_LIMIT_S = 1.5
+SECOND_LONG_SIDE = 1920
 REFUSED = {"paycode": "paycode-here", "url": "url-here", "other": "not-a-pass"}
 
 
@@ -36,18 +41,19 @@ def scan_files(
     at ``now_s`` (unix s): "good" or a reason of ``firmware.wire.refusals``; "unchecked" for a pass
     without keys. Codes stand from the largest to the smallest.
     """
-    for path in paths:
-        began = time.perf_counter()
-        answer: dict[str, object] = {"file": str(path)}
-        try:
-            codes = read_codes(Path(path))
-        except PictureError as error:
-            answer["error"] = str(error)
-        else:
-            now = time.time() if now_s is None else now_s
-            answer["codes"] = [_told(code.data, store, keys, now) for code in codes]
-        answer["ms"] = round((time.perf_counter() - began) * 1000, 1)
-        yield {key: answer[key] for key in ("file", "ms", "codes", "error") if key in answer}
+    with _Reader() as reader:
+        for path in paths:
+            began = time.perf_counter()
+            answer: dict[str, object] = {"file": str(path)}
+            try:
+                codes = reader.read(Path(path))
+            except PictureError as error:
+                answer["error"] = str(error)
+            else:
+                now = time.time() if now_s is None else now_s
+                answer["codes"] = [_told(code.data, store, keys, now) for code in codes]
+            answer["ms"] = round((time.perf_counter() - began) * 1000, 1)
+            yield {key: answer[key] for key in ("file", "ms", "codes", "error") if key in answer}
 
 
 def codes_in(path: Path) -> list[bytes]:
@@ -57,37 +63,50 @@ def codes_in(path: Path) -> list[bytes]:
 
 def read_codes(path: Path) -> list[Code]:
     """Every code in one picture, largest first. Raises PictureError."""
-    from hal.decoder.zxing import Zxing
-
-    pictures = load(path, LONG_SIDES)
-    found: list[Code] = []
-    for decoder in (Zxing(), Zxing(second_binarizer=True)):
-        for gray in pictures:
-            found += [code for code in decoder.read(gray) if not _known(code, found)]
-    if not found:
-        found = _second_opinion(pictures)
-    return sorted(found, key=lambda code: -code.area)
+    with _Reader() as reader:
+        return reader.read(path)
 
 
-def _second_opinion(pictures: list[Gray]) -> list[Code]:
-    """zbar in its own process, with a time limit for all pictures; nothing where it is not installed."""
-    from hal.vision.plan import VARIANTS
-    from hal.vision.second import ZbarProcess
+class _Reader:
+    """The decoders; zbar's process is started for the first picture in which zxing finds nothing."""
 
-    zbar = ZbarProcess(lambda name, detail: None, limit_s=SECOND_LIMIT_S)
-    try:
-        for gray in sorted(
-            (p for p in pictures if max(p.shape) <= 1920), key=lambda p: abs(max(p.shape) - 960)
-        ):
+    def __init__(self) -> None:
+        from hal.decoder.zxing import Zxing
+
+        self._decoders = (Zxing(), Zxing(second_binarizer=True))
+        self._zbar: ZbarProcess | None = None
+
+    def __enter__(self) -> _Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._zbar:
+            self._zbar.close()
+
+    def read(self, path: Path) -> list[Code]:
+        pictures = load(path, LONG_SIDES)
+        found: list[Code] = []
+        for decoder in self._decoders:
+            for gray in pictures:
+                found += [code for code in decoder.read(gray) if not _known(code, found)]
+        return sorted(found or self._second_opinion(pictures), key=lambda code: -code.area)
+
+    def _second_opinion(self, pictures: list[Gray]) -> list[Code]:
+        """zbar in its own process; it is not asked again over a picture that it does not survive."""
+        from hal.vision.plan import VARIANTS
+        from hal.vision.second import ZbarProcess
+
+        if self._zbar is None:
+            self._zbar = ZbarProcess(lambda name, detail: None, limit_s=SECOND_LIMIT_S)
+        small = [gray for gray in pictures if max(gray.shape) <= SECOND_LONG_SIDE]
+        for gray in sorted(small, key=lambda gray: abs(max(gray.shape) - 960)):
             for variant in VARIANTS:
-                codes = zbar.read(gray, variant)
+                codes = self._zbar.read(gray, variant)
                 if codes is None:
                     return []
                 if codes:
                     return codes
-    finally:
-        zbar.close()
-    return []
+        return []
 
 
 def _known(code: Code, found: list[Code]) -> bool:

@@ -64,7 +64,7 @@ def load(path: Path, long_sides: tuple[int, ...] = LONG_SIDES) -> list[Gray]:
                     f"it has {width} x {height} pixels; at most {MAX_PIXELS // 1_000_000} million are read"
                 )
             image.draft("L", (max(long_sides), max(long_sides)))  # JPEG: decode at a reduced size
-            gray = _gray(ImageOps.exif_transpose(image))
+            gray = _gray(ImageOps.exif_transpose(image), max(long_sides))
     except PictureError:
         raise
     except UnidentifiedImageError:
@@ -79,11 +79,14 @@ def load(path: Path, long_sides: tuple[int, ...] = LONG_SIDES) -> list[Gray]:
     return _sizes(gray, long_sides)
 
 
-def _gray(image: Any) -> Any:
+def _gray(image: Any, long_side: int) -> Any:
+    """Without colour, and what is transparent as white."""
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         from PIL import Image
 
         image = image.convert("RGBA")
+        if (times := max(image.size) // long_side) > 1:
+            image = image.reduce(times)  # three full copies of a large one would follow
         paper = Image.new("RGBA", image.size, "white")
         paper.alpha_composite(image)
         image = paper

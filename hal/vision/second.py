@@ -57,6 +57,7 @@ class ZbarProcess:
         self._next_start = 0.0
         self._deaths: deque[float] = deque(maxlen=MAX_DEATHS)
         self._useless = False
+        self._closed = False
 
     @property
     def pid(self) -> int | None:
@@ -124,7 +125,10 @@ class ZbarProcess:
     def close(self) -> None:
         """End the child. Idempotent."""
         self._stop()
-        self._useless = True
+        if not self._closed:
+            self._closed = self._useless = True
+            self._memory.close()
+            os.close(self._shared)
 
     def _answers(self) -> list[Answer]:
         while True:
