@@ -184,7 +184,9 @@ class Tour:
         at = f"{time.monotonic() - self._began:5.1f} s"
         style = "bold" if who == "you" else ""
         arrow = "→" if who == "you" else " ←"
-        self._console.print(f"{at} {arrow} {text}", style=style, markup=False, highlight=False)
+        self._console.print(
+            f"{at} {arrow} {text}", style=style, markup=False, highlight=False, soft_wrap=True
+        )
 
 
 def _counts(counter: Counter[str]) -> str:

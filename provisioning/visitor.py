@@ -16,6 +16,7 @@ from rich.console import Console
 from firmware.wire.issue import Issued
 from firmware.wire.passes import STEP_S
 from firmware.wire.records import Admitted, Refused
+from hal.camera.pictures import SUFFIXES
 from provisioning import qr
 from provisioning.listener import Listener
 from provisioning.outcomes import sentence
@@ -90,6 +91,7 @@ class Visitor:
             "[bold]The door is yours.[/bold] This pass is good for one person; "
             f"its code changes every {STEP_S} s.",
             highlight=False,
+            soft_wrap=True,
         )
         self._console.print(
             f"Within a minute: {act}"
@@ -131,8 +133,10 @@ class Visitor:
         now = self._pictures()
         for name in sorted(now - self._files):
             folder, _, file = name.partition("/")
-            if folder == "":
-                self._say(f"{file}: shown to the camera")
+            if folder == "" and Path(file).suffix.lower() not in SUFFIXES:
+                self._say(f"{file}: not a picture that is read here; use a PNG or JPEG file")
+            elif folder == "":
+                self._say(f"{file}: taken up")
                 self._waiting[file] = time.monotonic() + NO_CODE_S
             elif folder == "unreadable":
                 self._waiting.pop(file, None)
@@ -145,7 +149,7 @@ class Visitor:
 
     def _say(self, text: str, arrow: str = " ←") -> None:
         at = time.strftime("%H:%M:%S")
-        self._console.print(f"{at} {arrow} {text}", markup=False, highlight=False)
+        self._console.print(f"{at} {arrow} {text}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _short(path: Path) -> str:
