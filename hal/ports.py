@@ -9,7 +9,7 @@ All ``at`` values are monotonic seconds (CLOCK_MONOTONIC, float), taken when the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 # -- events: facts a device reports ------------------------------------------------------------
@@ -19,12 +19,12 @@ from typing import Protocol
 class CodeSeen:
     """A code was read. Sent once when it comes into view; it re-arms after it has left.
 
-    ``data`` is the raw payload, never decoded to text here. ``source`` names the device
-    ("camera", "scanner"). ``frame_at`` is when the frame that showed it was handed over.
+    ``data`` is the raw payload, never decoded to text here and kept out of ``repr``: it may be money.
+    ``source`` names the device ("camera", "scanner"). ``frame_at`` is when the frame that showed it was handed over.
     ``share`` is the code's height as a share of the frame's (0..1), 0 where unknown.
     """
 
-    data: bytes
+    data: bytes = field(repr=False)
     source: str
     frame_at: float
     at: float
@@ -189,4 +189,4 @@ class Clock(Protocol):
         """Milliseconds since 1970-01-01 UTC."""
 
     def quality(self) -> str:
-        """"synced", "declared" (simulated boards) or "unsynced"."""
+        """ "synced", "declared" (simulated boards) or "unsynced"."""
