@@ -20,8 +20,8 @@ class CodeSeen:
     """A code was read. Sent once when it comes into view; it re-arms after it has left.
 
     ``data`` is the raw payload, never decoded to text here and kept out of ``repr``: it may be money.
-    ``source`` names the device ("camera", "scanner"). ``frame_at`` is when the frame that showed it was handed over.
-    ``share`` is the code's height as a share of the frame's (0..1), 0 where unknown.
+    ``source`` names the device ("camera", "scanner"). ``frame_at`` is when the frame that showed it was
+    handed over. ``share`` is the code's height as a share of the frame's (0..1), 0 where unknown.
     """
 
     data: bytes = field(repr=False)
