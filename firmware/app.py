@@ -111,7 +111,7 @@ class App:
         keys = {int(number): bytes.fromhex(key) for number, key in self.site.pass_keys.items()}
         house = House(self.site.store, rules.direction, keys, unsynced=board.admission.on_unsynced_clock)
         self.trace = self._trace_writer() if board.trace.enabled else None
-        self.display = open_display(board)
+        self.display = open_display(board, self.loop, lambda event: self.controller.post(event))
         self.uplink = Uplink(self)
         self.controller = Controller(
             Parts(

@@ -16,7 +16,7 @@ from typing import Any
 from firmware.boardschema import Board
 from firmware.safe import pin_outs
 from firmware.wallclock import WallClock
-from hal.ports import Clock, Display, Pins, Source, TagReader
+from hal.ports import Clock, Display, Pins, Post, Source, TagReader
 
 
 def wall_clock(board: Board) -> Clock:
@@ -129,17 +129,17 @@ def open_hardware(
     return Hardware(pins, world, module, reader)
 
 
-def open_display(board: Board) -> Display:
-    """The shopper's screen that the board file names."""
+def open_display(board: Board, loop: asyncio.AbstractEventLoop, post: Post) -> Display:
+    """The shopper's screen that the board file names; what it reports is posted on the loop."""
     section = board.display
     if section.driver == "png":
         from hal.display.png import PngDisplay
 
-        return PngDisplay(Path(section.path))
+        return PngDisplay(Path(section.path), post=post, loop=loop)
     if section.driver == "framebuffer":
         from hal.display.framebuffer import FramebufferDisplay
 
-        return FramebufferDisplay(Path(section.path))
+        return FramebufferDisplay(Path(section.path), post=post, loop=loop)
     from hal.display.none import NoDisplay
 
     return NoDisplay()

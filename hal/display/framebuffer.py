@@ -6,6 +6,7 @@ Colours are packed by Pillow alone; numpy is not loaded into the loop's process 
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import fcntl
 import os
@@ -111,13 +112,14 @@ class FramebufferDisplay(Painter):
         *,
         sys_root: Path = Path("/sys"),
         post: Post | None = None,
+        loop: asyncio.AbstractEventLoop | None = None,
         retry_s: float = RETRY_S,
     ) -> None:
         self._path = path
         self._sys = sys_root
         self._fd = -1
         self._geometry: Geometry | None = None
-        super().__init__(self._write, self._close_device, post=post, retry_s=retry_s)
+        super().__init__(self._write, self._close_device, post=post, loop=loop, retry_s=retry_s)
 
     def _open(self) -> Geometry:
         geometry = read_geometry(self._path, self._sys)

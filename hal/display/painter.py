@@ -33,8 +33,8 @@ class DisplayFault(Exception):
 class Painter:
     """``Display`` around ``paint(screen)``, which runs on the thread "display" and may raise.
 
-    ``post`` receives DeviceLost and DeviceBack ("display") on the loop that runs while this object is
-    made; without one they are only logged.
+    ``post`` receives DeviceLost and DeviceBack ("display") on ``loop``, or on the loop that runs while
+    this object is made; without ``post`` they are only logged.
     """
 
     def __init__(
@@ -43,12 +43,13 @@ class Painter:
         release: Callable[[], None] = lambda: None,
         *,
         post: Post | None = None,
+        loop: asyncio.AbstractEventLoop | None = None,
         retry_s: float = RETRY_S,
     ) -> None:
         self._paint = paint
         self._release = release
         self._post = post
-        self._loop = asyncio.get_running_loop() if post is not None else None
+        self._loop = asyncio.get_running_loop() if post is not None and loop is None else loop
         self._retry_s = retry_s
         self._change = threading.Condition()
         self._next: Screen | None = None
@@ -133,15 +134,13 @@ class Painter:
             self._painted += 1
             if self._fault is not None:
                 self._fault = None
-                log.warning("the display is back")
-                self._tell(lambda now: DeviceBack("display", now))
+                self._tell("back", lambda now: DeviceBack("display", now))
 
     def _lost(self, fault: DisplayFault) -> None:
         first, self._fault = self._fault is None, fault
         self._quietly_release()
         if first:
-            log.error("the display is lost: %s", fault)
-            self._tell(lambda now: DeviceLost("display", fault.reason, fault.check, now))
+            self._tell(f"lost: {fault}", lambda now: DeviceLost("display", fault.reason, fault.check, now))
 
     def _quietly_release(self) -> None:
         try:
@@ -149,9 +148,11 @@ class Painter:
         except Exception as error:
             log.debug("releasing the display: %s", error)
 
-    def _tell(self, event: Callable[[float], Event]) -> None:
+    def _tell(self, words: str, event: Callable[[float], Event]) -> None:
+        """Once, to whoever listens; the listener logs it."""
         loop, post = self._loop, self._post
         if loop is None or post is None:
+            log.warning("the display is %s", words)
             return
         try:
             loop.call_soon_threadsafe(lambda: post(event(loop.time())))

@@ -5,6 +5,7 @@ The file is complete at any time: written beside its place, then renamed over it
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from hal.display.painter import RETRY_S, DisplayFault, Painter
@@ -17,11 +18,17 @@ class PngDisplay(Painter):
     """``Display`` that keeps ``path`` a picture of the current screen, ``size`` in pixels."""
 
     def __init__(
-        self, path: Path, *, size: tuple[int, int] = SIZE, post: Post | None = None, retry_s: float = RETRY_S
+        self,
+        path: Path,
+        *,
+        size: tuple[int, int] = SIZE,
+        post: Post | None = None,
+        loop: asyncio.AbstractEventLoop | None = None,
+        retry_s: float = RETRY_S,
     ) -> None:
         self._path = path
         self._size = size
-        super().__init__(self._write, post=post, retry_s=retry_s)
+        super().__init__(self._write, post=post, loop=loop, retry_s=retry_s)
 
     def _write(self, screen: Screen) -> None:
         from hal.display.draw import draw

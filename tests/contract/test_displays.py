@@ -146,7 +146,23 @@ class TestPainter:
         assert isinstance(lost, DeviceLost)
         assert (lost.device, lost.reason, lost.check) == ("display", "pulled out", "the cable")
         assert isinstance(back, DeviceBack)
-        assert len([r for r in caplog.records if r.name == "display"]) == 2
+        assert not [r for r in caplog.records if r.name == "display"]  # whoever is told logs it
+
+    def test_without_a_listener_it_is_logged_once(self, caplog):
+        errors = [DisplayFault("pulled out", "the cable")] * 3
+
+        def paint(screen: Screen) -> None:
+            if errors:
+                raise errors.pop()
+
+        painter = Painter(paint, retry_s=0.01)
+        painter.show(WELCOME)
+        until(lambda: painter.shown == WELCOME)
+        painter.close()
+        assert [record.getMessage() for record in caplog.records] == [
+            "the display is lost: pulled out; check: the cable",
+            "the display is back",
+        ]
 
     @pytest.mark.parametrize(
         "error", [OSError(5, "I/O error"), ValueError("odd"), ImportError("x", name="PIL")]
