@@ -34,7 +34,7 @@ __all__ = ["Arrived", "JournalPort", "Link", "LinkDown", "LinkEvent", "LinkSetti
 
 log = logging.getLogger("link")
 
-TAKE = 64  # happenings handled in one turn of the loop
+TAKE = 16  # happenings handled in one turn: a backlog must not hold the gate's loop
 SETTLE_S = 0.2  # after SUBACK: retained acks and store status come before the first record goes
 DIAL_S = 20.0  # from dialling to SUBACK
 ABANDONED = 3  # sessions whose thread hangs in connect or DNS; with so many none is added

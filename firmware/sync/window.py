@@ -21,7 +21,7 @@ IN_FLIGHT = 20
 """At most so many records without PUBACK."""
 UNACKED = 500
 """At most so many records that the store has not acked."""
-CHUNK = 100
+CHUNK = 60
 """At most so many rows are asked of the journal at once."""
 RESERVE = 2
 """Of the broker's receive maximum, kept for state, claims and other messages with QoS 1."""

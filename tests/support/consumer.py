@@ -1,7 +1,8 @@
 """The smallest consumer that keeps the contract: commits frames to SQLite in batches, then acks per board.
 
-``python -m tests.support.consumer PORT DATABASE [STORE]``. For tests and benchmarks that must not depend on
-what the real store does with a record. Records beyond a gap are kept; ``through`` is contiguous.
+``python -m tests.support.consumer PORT DATABASE [STORE [mute]]``. For tests and benchmarks that must not
+depend on what the real store does with a record. Records beyond a gap are kept; ``through`` is contiguous.
+``mute``: commits the same bytes in the same batches and sends no ack, for measuring beside bare MQTT.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ BATCH = 500
 
 
 class Consumer:
-    def __init__(self, port: int, database: str, store_id: str = "demo") -> None:
+    def __init__(self, port: int, database: str, store_id: str = "demo", mute: str = "") -> None:
+        self.mute = bool(mute)
         self.topics = StoreTopics(store_id)
         self.db = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
         self.db.execute("PRAGMA journal_mode=WAL")
@@ -78,7 +80,7 @@ class Consumer:
             )
             boards.add((found.board, frame.epoch))
         self.db.execute("COMMIT")
-        for board, epoch in boards:
+        for board, epoch in () if self.mute else boards:
             ack = Ack(epoch, self._contiguous(board, epoch)).encode()
             self.client.publish(self.topics.of(board).ack, ack, 1, True)
         for message, session in batch:
@@ -100,7 +102,7 @@ class Consumer:
 
 
 def main() -> None:
-    consumer = Consumer(int(sys.argv[1]), sys.argv[2], *sys.argv[3:4])
+    consumer = Consumer(int(sys.argv[1]), sys.argv[2], *sys.argv[3:5])
     while True:
         consumer.turn()
         time.sleep(0)

@@ -47,8 +47,16 @@ class LinkBoard:
     """``with LinkBoard(folder, port) as board: board.record(10)``"""
 
     def __init__(
-        self, folder: Path, port: int, *, board: str = "entry-1", store: str = "demo", **changes: Any
-    ):
+        self,
+        folder: Path,
+        port: int,
+        *,
+        board: str = "entry-1",
+        store: str = "demo",
+        dial: bool = True,
+        **changes: Any,
+    ) -> None:
+        """``dial`` False: call ``link.start`` yourself. ``changes``: of ``LinkSettings``."""
         self.events: list[LinkEvent] = []
         self.crashes: list[str] = []
         self.bodies: list[bytes] = []
@@ -63,6 +71,7 @@ class LinkBoard:
         self.settings = LinkSettings(
             store_id=store, board=board, host="127.0.0.1", port=port, **(fast | changes)
         )
+        self._dial = dial
         self.loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(folder,), name="loop", daemon=True)
@@ -81,7 +90,8 @@ class LinkBoard:
             self.events.append,
             rng=Random(1),
         )
-        self.guard.call(self.link.start)
+        if self._dial:
+            self.guard.call(self.link.start)
         self.loop.call_soon(self._ready.set)
         self.loop.run_forever()
 
