@@ -38,7 +38,7 @@ while [ $# -gt 0 ]; do
     -h | --help) usage && exit 0 ;;
     --dry-run) dry=1 ;;
     --ssh | --store | --id | --broker | --ca | --cert | --key | --pass-key | --root)
-      [ $# -ge 2 ] || die "$1 needs a value; see --help"
+      if [ $# -lt 2 ] || [[ "$2" == -* ]]; then die "$1 needs a value; see --help"; fi
       case "$1" in
         --ssh) ssh_target="$2" ;;
         --store) store="$2" ;;
@@ -194,7 +194,9 @@ if [ -n "$root" ] && [ ${#pass_keys[@]} -eq 0 ]; then
 fi
 if [ -z "$dry$root" ]; then
   [ "$(id -u)" = 0 ] || die "run it as root: sudo $0 $board"
-  command -v apt-get >/dev/null || die "this is no Raspberry Pi OS (no apt-get); use --root DIR to look at the files"
+  grep -aqs "Raspberry Pi" /proc/device-tree/model \
+    || die "this machine is no Raspberry Pi; use --ssh USER@HOST to install on one, --dry-run or --root DIR to look"
+  command -v apt-get >/dev/null || die "this is no Raspberry Pi OS (no apt-get)"
 fi
 
 say "packages of the system"

@@ -76,6 +76,14 @@ def test_tour_agrees_and_leaves_nothing_behind(tmp_path: Path) -> None:
         ledger = sqlite3.connect(f"{(shop.run / 'store' / 'ledger.sqlite').as_uri()}?mode=ro", uri=True)
         assert ledger.execute("SELECT count(*) FROM admissions").fetchone() == (3,)
         ledger.close()
+        again = subprocess.run(
+            [sys.executable, "-m", "provisioning.cli", "replay", str(shop.run / "board/trace/trace-0.jsonl")],
+            cwd=TREE,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert (again.returncode, "the same orders" in again.stdout) == (0, True), again.stdout + again.stderr
     finally:
         shop.end()
 
