@@ -24,8 +24,8 @@ class Shape:
     The beams are closer together than a person is deep: both are broken in between, which is how a walk
     is told from two people who each break one beam.
 
-    ``closer_s``: a spring brings the leaf back when no motor runs (None: it stays; the default where
-    the board has a motor). ``clear_at``: the share of opening that a person fits through.
+    ``push_s``: opening by hand; ``closer_s``: a spring brings the leaf back, only where no motor closes
+    it. ``clear_at``: the share of opening that a person fits through.
     """
 
     start_m: float = -0.8
@@ -36,7 +36,7 @@ class Shape:
     open_s: float = 0.8
     close_s: float = 1.0
     push_s: float = 0.6
-    closer_s: float | None = None
+    closer_s: float = 1.5
     clear_at: float = 0.7
 
 
@@ -84,9 +84,8 @@ class Lane:
     ) -> None:
         self._ins = {wire.name: (wire, factory.pin(wire.pin)) for wire in ins}
         self._outs = {out.name: (out, factory.pin(out.pin)) for out in outs}
-        if shape is None:
-            shape = Shape(closer_s=None if "motor_close" in self._outs else 1.5)
-        self.shape = shape
+        self.shape = shape if shape is not None else Shape()
+        self._spring = "motor_close" not in self._outs
         self.tally = Tally()
         self.people: list[Person] = []
         self.fire = False
@@ -140,7 +139,7 @@ class Lane:
             bool(self.people)
             or (signals.motor_open and leaf < 1)
             or (signals.motor_close and leaf > 0)
-            or (self.shape.closer_s is not None and leaf > 0)
+            or (self._spring and leaf > 0)
             or self._now < self._help_until
             or self._both != (signals.motor_open and signals.motor_close)
         )
@@ -219,7 +218,7 @@ class Lane:
             wanted += dt / shape.open_s
         elif signals.motor_close and not signals.motor_open:
             wanted -= dt / shape.close_s
-        elif shape.closer_s is not None and not leaf.pushed:
+        elif self._spring and not leaf.pushed:
             wanted -= dt / shape.closer_s
         if leaf.position <= 0 and not signals.released:
             wanted = min(wanted, 0.0)  # the lock holds a closed leaf only
