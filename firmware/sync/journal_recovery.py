@@ -21,11 +21,10 @@ from firmware.sync import used
 from firmware.sync.journal_salvage import Salvaged, salvage
 from firmware.sync.journal_schema import Epoch, JournalCorrupt, JournalFault
 from firmware.sync.journal_wal import lost_commits
-from firmware.wire.records import Damaged, Kind, Missing, Stamp, decode_body, frame, parse_frame
+from firmware.wire.records import Kind, Missing, Stamp, decode_body, parse_frame
 
-MAX_FILLED = 10_000
-"""Lost seqs that get a ``damaged`` record each; beyond that only the ``missing`` record names them."""
 MAX_RANGES = 50
+"""``missing`` records for one epoch; the last one covers what is beyond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +203,7 @@ def _build(db: sqlite3.Connection, found: Salvaged, now: Stamp) -> list[Lost]:
     db.execute("BEGIN IMMEDIATE")
     db.execute("DELETE FROM epochs")
     for e in epochs:
-        lost += _carry(db, e, found, now)
+        lost += _carry(db, e, found)
         schema.put_epoch(db, e)
         if not found.epochs:
             lost.append(Lost(e.epoch, e.last_seq + 1, 0))
@@ -223,9 +222,8 @@ def _build(db: sqlite3.Connection, found: Salvaged, now: Stamp) -> list[Lost]:
     return lost
 
 
-def _carry(db: sqlite3.Connection, e: Epoch, found: Salvaged, now: Stamp) -> list[Lost]:
-    """Rows of one old epoch, holes among the pending ones filled with ``damaged`` records."""
-    filled = 0
+def _carry(db: sqlite3.Connection, e: Epoch, found: Salvaged) -> list[Lost]:
+    """Rows of one old epoch; returns the holes among the pending ones (read, they become ``damaged``)."""
     ranges: list[Lost] = []
     have = {seq for (epoch, seq) in found.rows if epoch == e.epoch and seq <= e.last_seq}
     for seq in sorted(have):
@@ -236,9 +234,6 @@ def _carry(db: sqlite3.Connection, e: Epoch, found: Salvaged, now: Stamp) -> lis
             ranges.append(Lost(e.epoch, first, last))
         else:
             ranges[-1] = Lost(e.epoch, ranges[-1].first, last)
-        for seq in range(first, min(last, first + MAX_FILLED - filled - 1) + 1):
-            _put_row(db, e, seq, Kind.DAMAGED, frame(e.epoch, seq, Damaged(now, seq, seq).body()))
-            filled += 1
     return ranges
 
 

@@ -227,6 +227,29 @@ def test_a_commit_that_was_cut_off_is_no_damage(crashed: Shop) -> None:
     bench.journal.close()
 
 
+def test_a_hole_is_named_by_a_missing_record_and_filled_when_read(shop: Shop) -> None:
+    """A lost page in the middle: its seqs come as damaged, so that the shop's ack does not stop there."""
+
+    def hole(path: Path) -> None:
+        data = bytearray(path.read_bytes())
+        for seq in (15, 16, 17, 20):
+            at = data.index(shop.rows[seq])
+            data[at : at + 30] = bytes(30)
+        data[0:16] = bytes(16)
+        path.write_bytes(data)
+
+    bench = shop.put_back(hole)
+    assert bench.journal.recovery is not None
+    (long,) = shop.long
+    holes = [(15, 17), (20, 20), (long, long)]
+    assert [(r.first, r.last) for r in bench.journal.recovery.lost if r.last] == holes
+    assert {15, 16, 17, 20} | shop.long == shop.lost()
+    shop.check()
+    missing = [r for epoch, _, r in bench.pending() if epoch != shop.epoch and isinstance(r, Missing)]
+    assert [(r.first, r.last) for r in missing if r.last] == holes
+    bench.journal.close()
+
+
 def test_a_foreign_database_is_set_aside(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     path.write_bytes(b"#!/bin/sh\n" * 1000)
