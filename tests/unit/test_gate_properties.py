@@ -7,6 +7,7 @@ after a hang.  After every event the outputs are compared with the world.
 from __future__ import annotations
 
 import os
+import random
 from dataclasses import dataclass, field
 
 from hypothesis import given, settings
@@ -21,7 +22,7 @@ from firmware.gate.timing import Timing
 from hal.ports import DeviceBack, DeviceLost, InputChanged
 
 TIMING = Timing()
-SCALE = int(os.environ.get("TALLYGATE_TORTURE", "1"))
+SCALE = float(os.environ.get("TALLYGATE_TORTURE", "1"))
 OPEN_FOR_PEOPLE = {
     "blind",
     "held",
@@ -35,23 +36,29 @@ OPEN_FOR_PEOPLE = {
 }
 MOTOR_S = {"motor_open": TIMING.open_s, "motor_close": TIMING.close_s}
 
-sensors = st.sampled_from(["leaf", "beam_outer", "beam_inner", "beam_outer", "beam_inner", "fire", "help"])
-steps = st.one_of(
-    st.tuples(st.just("input"), sensors, st.booleans()),
-    st.tuples(st.just("walk"), st.sampled_from(["in", "out"])),
-    st.tuples(st.just("grant"), st.integers(1, 3), st.sampled_from(["in", "in", "out"])),
-    st.tuples(st.just("remote"), st.sampled_from([*facts.REMOTE, "nonsense"])),
-    st.tuples(st.just("wait"), st.sampled_from([0.05, 0.3, 1.0, 4.0, 11.0, 70.0])),
-    st.tuples(st.just("hang"), st.sampled_from([0.1, 2.0, 100.0])),
-    st.tuples(st.just("lost")),
-    st.tuples(st.just("read")),
-)
+# A weighted bag of moves: mostly an ordinary day, some trouble.
+_DAY: list[tuple[object, ...]] = [
+    *(("grant", 1, "in"), ("grant", 2, "in"), ("grant", 1, "out")),
+    *(("walk", "in"), ("walk", "in"), ("walk", "out")),
+    *(("wait", 0.3), ("wait", 1.0), ("wait", 1.6), ("wait", 2.0)),
+    *(("input", beam, broken) for beam in ("beam_outer", "beam_inner") for broken in (True, False)),
+]
+_TROUBLE: list[tuple[object, ...]] = [
+    *(("input", name, level) for name in ("fire", "leaf", "help") for level in (True, False)),
+    *(("remote", name) for name in (*facts.REMOTE, "nonsense")),
+    *(("wait", 11.0), ("wait", 35.0), ("wait", 70.0), ("hang", 0.1), ("hang", 2.0), ("hang", 100.0)),
+    *(("lost",), ("read",)),
+]
+steps = st.sampled_from(_DAY * 3 + _TROUBLE)
+LEAF_S = {"opens": 0.5, "closes": 1.2}  # how long an obedient leaf takes
 
 
 @dataclass
 class World:
     motor: bool
     kind: str
+    obedient: bool = True
+    leaf_moves: tuple[float, bool] | None = None
     now: float = 0.0
     blind: bool = True
     granted: int = 0
@@ -86,6 +93,7 @@ class World:
                 assert self.outputs.get(name) is not active, f"{name} driven to what it is"
                 self.outputs[name] = active
                 self.since[name] = self.now
+                self.follow(name, active)
                 assert not (self.outputs.get("motor_open") and self.outputs.get("motor_close"))
             case facts.Passed(_, ref, direction, remaining):
                 assert direction in ("in", "out")
@@ -100,14 +108,29 @@ class World:
             case facts.Alarm(kind, _):
                 assert kind in facts.ALARMS
 
+    def follow(self, name: str, active: bool) -> None:
+        """The leaf does what it is told: by the motor, or by a person who pushes and a spring."""
+        if not self.obedient or not active and name != "lamp_green":
+            return
+        if name == ("motor_open" if self.motor else "release"):
+            self.leaf_moves = (self.now + LEAF_S["opens"], False)
+        elif name == "motor_close" or (not self.motor and name == "lamp_green" and not active):
+            self.leaf_moves = (self.now + LEAF_S["closes"], True)
+
     def run_to(self, to: float) -> None:
         for _ in range(10_000):
             due = self.gate.deadline()
-            if due is None or due > to:
+            leaf = self.leaf_moves
+            if leaf is not None and leaf[0] <= min(to, to if due is None else due):
+                self.leaf_moves = None
+                self.now = max(self.now, leaf[0])
+                self.level("leaf", leaf[1])
+            elif due is None or due > to:
                 self.now = to
                 return
-            self.now = max(self.now, due)
-            self.send(Tick())
+            else:
+                self.now = max(self.now, due)
+                self.send(Tick())
         raise AssertionError(f"deadlines without progress in {self.gate.state}")
 
     def play(self, step: tuple[object, ...]) -> None:
@@ -159,10 +182,13 @@ class World:
             assert not on & set(MOTOR_S)
         for name, limit in MOTOR_S.items():
             if name in on:
-                assert self.now - self.since[name] <= limit + 1e-6, f"{name} for too long in {state}"
+                # A fire during the opening gives the motor one more full run, never a third.
+                most = 2 * limit if state == "fire-opening" else limit
+                assert self.now - self.since[name] <= most + 1e-6, f"{name} for too long in {state}"
                 assert not self.blind or self.levels["fire"], "a motor runs without sensors"
         limit_of = STATES[state].limit
         assert limit_of is None or self.gate.deadline() is not None, f"{state} has no deadline"
+        assert limit_of is not None or self.gate.owed() == 0, f"{state} keeps an admission without an end"
         assert self.granted == self.passed + self.annulled + self.gate.owed() - self.guests()
         if state not in OPEN_FOR_PEOPLE | {"unknown"} and "release" in on:
             assert limit_of is not None, f"unlocked without an end in {state}"
@@ -172,17 +198,24 @@ class World:
         return sum(credit.left for credit in self.gate._credits if credit.grant.ref == 0)
 
 
-lanes = st.tuples(st.booleans(), st.sampled_from(["entry", "exit"]))
+lanes = st.tuples(
+    st.booleans(), st.sampled_from(["entry", "exit"]), st.sampled_from([True, True, True, False])
+)
 
 
-@settings(max_examples=250 * SCALE, deadline=None)
-@given(lane=lanes, start=st.booleans(), moves=st.lists(steps, max_size=40))
-def test_whatever_happens(lane: tuple[bool, str], start: bool, moves: list[tuple[object, ...]]) -> None:
+@settings(max_examples=round(200 * SCALE), deadline=None)
+@given(
+    lane=lanes,
+    start=st.sampled_from([True, True, True, False]),
+    moves=st.lists(steps, min_size=30, max_size=90),
+)
+def test_whatever_happens(lane: tuple[bool, str, bool], start: bool, moves: list[tuple[object, ...]]) -> None:
     world = World(*lane)
     if start:
         world.play(("read",))
     for move in moves:
         world.play(move)
+    world.obedient = False
     # Quiet: nobody in the lane, no fire, the sensors answer.  Everything granted is accounted for.
     world.play(("read",))
     for name in ("beam_outer", "beam_inner", "fire", "help"):
@@ -194,14 +227,25 @@ def test_whatever_happens(lane: tuple[bool, str], start: bool, moves: list[tuple
     assert STATES[world.gate.state].limit is None, f"{world.gate.state} is no state of rest"
 
 
-@settings(max_examples=150 * SCALE, deadline=None)
-@given(lane=lanes, moves=st.lists(steps, max_size=25))
+@settings(max_examples=round(100 * SCALE), deadline=None)
+@given(lane=lanes, seed=st.integers(0, 2**32))
+def test_a_long_day_of_ordinary_trouble(lane: tuple[bool, str, bool], seed: int) -> None:
+    """Long walks reach the rare states; the short ones above shrink better."""
+    world = World(*lane)
+    world.play(("read",))
+    for move in random.Random(seed).choices(_DAY * 3 + _TROUBLE, k=250):
+        world.play(move)
+
+
+@settings(max_examples=round(150 * SCALE), deadline=None)
+@given(lane=lanes, moves=st.lists(steps, min_size=5, max_size=30))
 def test_from_anywhere_a_fire_opens_and_afterwards_the_gate_works(
-    lane: tuple[bool, str], moves: list[tuple[object, ...]]
+    lane: tuple[bool, str, bool], moves: list[tuple[object, ...]]
 ) -> None:
     world = World(*lane)
     for move in [("read",), *moves]:
         world.play(move)
+    world.obedient = False
     world.level("fire", True)
     world.run_to(world.now + 1000.0)
     assert world.outputs["release"]
@@ -216,7 +260,7 @@ def test_from_anywhere_a_fire_opens_and_afterwards_the_gate_works(
     assert world.gate.accepts("in") is None
 
 
-@settings(max_examples=100 * SCALE, deadline=None)
+@settings(max_examples=round(100 * SCALE), deadline=None)
 @given(st.lists(st.sampled_from([(a, b) for a in (False, True) for b in (False, True)]), max_size=30))
 def test_people_in_minus_people_out_never_drifts(levels: list[tuple[bool, bool]]) -> None:
     """Whatever the beams do, each direction is told at most once per visit to its far side."""
