@@ -18,13 +18,14 @@ _PR_SET_PDEATHSIG = 1
 
 
 def start(
-    module: str, arguments: Sequence[str], *, keep: Sequence[int], own_group: bool
+    module: str, arguments: Sequence[str], *, keep: Sequence[int], own_group: bool, quiet: bool = False
 ) -> subprocess.Popen[bytes]:
     """Run ``python -m module ARGUMENTS`` keeping only stderr and the descriptors ``keep``.
 
     Must be called on a thread that lives as long as the child may: the kernel's death signal follows
     the thread that started it. ``own_group``: a new process group, so that one kill reaches the
-    child's children too. Raises OSError.
+    child's children too. ``quiet``: nor stderr (glibc's words at an abort would stand in the log without
+    a name). Raises OSError.
     """
     environment = {
         **os.environ,
@@ -34,6 +35,7 @@ def start(
         [sys.executable, "-m", module, "--parent", str(os.getpid()), *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL if quiet else None,
         close_fds=True,
         pass_fds=tuple(keep),
         process_group=0 if own_group else None,

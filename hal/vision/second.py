@@ -21,7 +21,7 @@ from hal.camera.port import Gray
 from hal.decoder.port import Code
 from hal.vision import child_process
 from hal.vision.plan import VARIANTS
-from hal.vision.zbar_child import MAX_ANSWER, NOT_INSTALLED, REQUEST, Answer
+from hal.vision.zbar_child import MAX_ANSWER, REQUEST, Answer
 
 MAX_PIXELS = 4 * 1024 * 1024
 START_LIMIT_S = 10.0
@@ -131,13 +131,13 @@ class ZbarProcess:
             os.close(self._shared)
 
     def _answers(self) -> list[Answer]:
-        while True:
+        ended = False
+        while not ended:
             try:
                 data = os.read(self._from_child, 65536)
             except BlockingIOError:
                 break
-            if not data:
-                raise _Died(self._epitaph())
+            ended = not data
             self._buffer += data
         answers = []
         while len(self._buffer) >= 4:
@@ -151,9 +151,14 @@ class ZbarProcess:
             except msgspec.DecodeError as error:
                 raise _Died(f"its answer cannot be decoded: {error}") from None
             del self._buffer[: 4 + length]
+        if ended and not any(answer.missing for answer in answers):
+            raise _Died(self._epitaph())
         return answers
 
     def _take(self, answer: Answer) -> list[Code]:
+        if answer.missing:
+            self._useless = True
+            raise _Died(f"zbar-py cannot be loaded: {answer.missing}")
         if answer.number == 0:
             self._ready = True
             return []
@@ -176,7 +181,7 @@ class ZbarProcess:
         arguments = [f"--{name}={number}" for name, number in (*keep.items(), ("size", MAX_PIXELS))]
         try:
             self._process = child_process.start(
-                "hal.vision.zbar_child", arguments, keep=list(keep.values()), own_group=False
+                "hal.vision.zbar_child", arguments, keep=list(keep.values()), own_group=False, quiet=True
             )
         except OSError as error:
             self._stop()
@@ -197,9 +202,6 @@ class ZbarProcess:
             code = self._process.wait(0.05)  # its pipe is closed already: it is on its way out
         except subprocess.TimeoutExpired:
             return "it closed its pipe"
-        if code == NOT_INSTALLED:
-            self._useless = True
-            return "zbar-py cannot be loaded in this environment"
         return f"it {child_process.ended_how(code)}"
 
     def _failed(self, now: float, how: str) -> None:

@@ -20,6 +20,7 @@ from hal.vision import child_process
 REQUEST = struct.Struct(">IHHB")
 """Number, width, height, index into VARIANTS; the pixels are at the start of the shared memory."""
 MAX_ANSWER = 64 * 1024
+MAX_REASON = 200
 MEMORY_LIMIT = 512 * 1024 * 1024
 """Address space in bytes; usual use is about 150 MB of it, most never touched."""
 NOT_INSTALLED = 4
@@ -27,10 +28,12 @@ NOT_INSTALLED = 4
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True):
-    """What one request found: (payload, eight corner coordinates in 0..1) each. Number 0 = ready."""
+    """What one request found: (payload, eight corner coordinates in 0..1) each. Number 0 = ready, or,
+    with ``missing``, why zbar-py cannot be loaded."""
 
     number: int
     codes: list[tuple[bytes, list[float]]]
+    missing: str = ""
 
 
 def serve(requests: int, answers: int, shared: int, size: int) -> int:
@@ -40,7 +43,7 @@ def serve(requests: int, answers: int, shared: int, size: int) -> int:
 
         decoder = Zbar()
     except (ImportError, OSError, AttributeError) as error:  # AttributeError: the C part misses a symbol
-        print(f"zbar child: zbar-py cannot be loaded: {error}", file=sys.stderr)
+        os.write(answers, _framed(msgspec.msgpack.encode(Answer(0, [], str(error)[:MAX_REASON]))))
         return NOT_INSTALLED
     import numpy as np
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -13,7 +15,8 @@ from hypothesis import strategies as st
 from hal.decoder.port import Code
 from hal.decoder.zxing import Zxing
 from hal.sim.scene import place, render, wall
-from hal.vision.second import ZbarProcess
+from hal.vision import child_process
+from hal.vision.second import MAX_DEATHS, PAUSE_S, ZbarProcess
 from tests.support import qrimages
 
 Read = Callable[[np.ndarray], list[Code]]
@@ -189,5 +192,48 @@ def test_zbar_child_survives_or_is_replaced_over_random_codes() -> None:
             for code in process.read(gray, "raw") or []:
                 assert not code.data.startswith(b"TG1:")
         assert process.read(render(PASS), "half") or process.read(render(PASS), "half")
+    finally:
+        process.close()
+
+
+def test_zbar_that_is_not_installed_is_said_once_and_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = child_process.start
+    started = []
+
+    def without_zbar(module: str, *rest: object, **how: object) -> object:
+        started.append(module)
+        return real("tests.support.zbar_missing", *rest, **how)
+
+    monkeypatch.setattr(child_process, "start", without_zbar)
+    notes = Notes()
+    process = ZbarProcess(notes)
+    try:
+        assert process.read(wall(), "raw") is None
+        assert process.read(wall(), "raw") is None
+    finally:
+        process.close()
+    assert len(started) == 1
+    ((name, detail),) = notes
+    assert name == "decoder_missing"
+    assert "No module named 'zbar'" in detail
+    assert "tallygate[zbar]" in detail
+
+
+def test_zbar_child_that_dies_again_and_again_is_given_a_pause() -> None:
+    notes = Notes()
+    process = ZbarProcess(notes)
+    try:
+        for death in range(1, MAX_DEATHS + 1):
+            now = 100.0 + death
+            process.poll(now)  # starts it
+            assert process.pid
+            os.kill(process.pid, signal.SIGKILL)
+            while len(notes) < death:
+                process.poll(now)
+        assert "too many in a row" in notes[-1][1]
+        process.poll(now + PAUSE_S - 1)
+        assert process.pid is None
+        process.poll(now + PAUSE_S + 1)
+        assert process.pid
     finally:
         process.close()

@@ -170,17 +170,17 @@ def test_unknown_driver_is_named(tmp_path):
     assert "simulated" in lost.check
 
 
+def mapped(pid: int) -> list[str]:
+    """Its mappings of the shared frame and of the decoder: it has bound itself to its parent long before."""
+    lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    return [line for line in lines if "tallygate-frame" in line or "_zbar" in line]
+
+
 def children(pid: int | None) -> list[int]:
     try:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
         return []
-
-
-def mapped(pid: int) -> list[str]:
-    """Its mappings of the shared frame and of the decoder: it has bound itself to its parent long before."""
-    lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
-    return [line for line in lines if "tallygate-frame" in line or "_zbar" in line]
 
 
 def wait_ended(pids: list[int]) -> None:
@@ -252,6 +252,7 @@ def test_child_holds_no_descriptor_of_the_board(scene, tmp_path):
             source.close()
             source.start(w.events.append)
             await w.until(lambda: bool(w.of(Progress)) and bool(children(source.pid)), "both children")
+            await w.until(lambda: len(mapped(children(source.pid)[0])) >= 3, "start of the zbar child")
             for pid in (source.pid, *children(source.pid)):
                 held.extend(descriptors(pid))
 
