@@ -118,6 +118,14 @@ def test_duplicates_change_nothing_and_are_acknowledged(ledger: Engine) -> None:
     assert len(rows(ledger, schema.admissions)) == 2
 
 
+def test_of_two_records_with_one_id_the_first_stays(ledger: Engine) -> None:
+    first, second = (feed.framed(E1, 1, feed.admitted(visit)) for visit in (5, 6))
+    send(ledger, first, second)
+    send(ledger, second)
+    assert [row["visit"] for row in rows(ledger, schema.admissions)] == [feed.visit(5).hex()]
+    assert rows(ledger, schema.records)[0]["body"] == feed.admitted(5).body()
+
+
 def test_records_behind_a_hole_are_kept_and_posted_in_order_when_it_closes(ledger: Engine) -> None:
     frames = feed.visits_of(E1, 6)
     assert through(send(ledger, frames[5], frames[2])) == [("entry-1", E1, 0)]
@@ -154,6 +162,7 @@ def test_a_record_that_comes_after_its_gap_was_passed_is_posted_once(ledger: Eng
     for _ in range(2):
         assert through(send(ledger, frames[2], frames[2])) == [("entry-1", E1, 8)]
     assert [row["seq"] for row in rows(ledger, schema.admissions)] == [3, 5, 7]
+    assert rows(ledger, schema.quarantine) == []
 
 
 def test_a_missing_record_lets_the_old_journal_go_on(ledger: Engine) -> None:
@@ -242,6 +251,8 @@ def test_a_record_far_ahead_fills_no_disk(ledger: Engine) -> None:
     assert through(outcome) == [("entry-1", E1, 0)]
     assert rows(ledger, schema.records) == []
     assert [row["kind"] for row in rows(ledger, schema.wire_faults)] == ["ahead"]
+    send(ledger, feed.framed(E1, AHEAD, feed.admitted(1)))
+    assert [row["seq"] for row in rows(ledger, schema.records)] == [AHEAD]
 
 
 @pytest.mark.parametrize(
@@ -315,6 +326,17 @@ def test_an_annulment_that_comes_late_clears_the_alarm(ledger: Engine) -> None:
     assert doubles(ledger) == [(SUBJECT, True)]
 
 
+def test_gates_that_reached_the_broker_raise_nothing(ledger: Engine) -> None:
+    send(ledger, feed.framed(E1, 1, feed.admitted(5)))
+    send(ledger, feed.framed(E2, 1, feed.admitted(5)), board="entry-2")
+    assert doubles(ledger) == []
+
+
+def test_one_gate_alone_raises_nothing(ledger: Engine) -> None:
+    send(ledger, *(feed.framed(E1, seq, feed.admitted(5, offline=True)) for seq in (1, 2)))
+    assert doubles(ledger) == []
+
+
 def test_staff_may_go_in_and_out_at_any_gate(ledger: Engine) -> None:
     for board, epoch in (("entry-1", E1), ("entry-2", E2)):
         send(ledger, feed.framed(epoch, 1, feed.admitted(5, offline=True, kind="staff")), board=board)
@@ -355,6 +377,25 @@ def test_a_commit_that_fails_stores_nothing_and_raises(ledger: Engine) -> None:
     event.remove(ledger, "commit", fail)
     assert rows(ledger, schema.records) == []
     assert through(send(ledger, *frames)) == [("entry-1", E1, 4)]
+
+
+def test_a_database_that_fails_while_posting_one_by_one_quarantines_nothing(
+    ledger: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def fail(_connection: Any, _rows: Any) -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyError("a defect")
+        raise OperationalError("INSERT", {}, Exception("disk I/O error"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journals, "_write", fail)
+        with pytest.raises(OperationalError):
+            send(ledger, *feed.visits_of(E1, 2))
+    assert rows(ledger, schema.quarantine) == []
+    assert through(send(ledger, *feed.visits_of(E1, 2))) == [("entry-1", E1, 2)]
 
 
 def test_a_full_disk_raises_and_quarantines_nothing(ledger: Engine) -> None:

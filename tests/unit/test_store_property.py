@@ -99,6 +99,7 @@ class Shop(RuleBasedStateMachine):
             kept = [(names[j], s) for j, s in db.execute("SELECT journal, seq FROM records")]
             both = "SELECT journal, seq FROM admissions UNION ALL SELECT journal, seq FROM passages"
             posted = [(names[j], s) for j, s in db.execute(both)]
+            assert db.execute("SELECT count(*) FROM quarantine").fetchone() == (0,)
         db.close()
         assert sorted(kept) == sorted((key, s) for key, seqs in self.arrived.items() for s in seqs)
         due = [(key, s) for key, seqs in self.arrived.items() for s in seqs if s <= self.through(key)]
