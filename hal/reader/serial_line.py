@@ -1,7 +1,8 @@
 """A serial port on the loop: opened off the loop by pyserial, then read and written without waiting.
 
-The only file of the tag reader that imports pyserial. Every callback comes on the loop's thread; none
-comes after ``close``. A port that is gone, locked or full is reported once, never raised.
+The only file that imports pyserial; tag readers and scanner heads share it. Every callback comes on the
+loop's thread; none comes after ``close``. A port that is gone, locked or full is reported once, never
+raised.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class SerialLine:
             self._loop.call_soon(self._failed, turn, "opening it has not returned")
             return
         self._opener = threading.Thread(
-            target=self._open_off_loop, args=(turn, on_open), name="reader-open", daemon=True
+            target=self._open_off_loop, args=(turn, on_open), name="serial-open", daemon=True
         )
         self._opener.start()
 
@@ -82,7 +83,7 @@ class SerialLine:
         port, self._port, self._fd = self._port, None, -1
         if drain:
             # The kernel may hold this call back for as long as the line does not take the bytes.
-            threading.Thread(target=_close, args=(port, False), name="reader-close", daemon=True).start()
+            threading.Thread(target=_close, args=(port, False), name="serial-close", daemon=True).start()
         else:
             _close(port)
 

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from firmware.loop import SteppedLoop
 from hal.pins import factory as factory_module
 from hal.pins.debounce import Debounce
 from hal.pins.factory import find_chip, lgpio_factory, mock_factory
@@ -145,6 +146,83 @@ def test_a_pin_that_cannot_be_dropped_is_tried_again() -> None:
     assert set(faults) == {"hold limit of buzzer"}
     pin._function = "output"
     until(lambda: not pin.state)
+    pins.close()
+    loop.close()
+
+
+def test_safe_does_not_wait_for_a_stuck_thread(mocker: Any) -> None:
+    mocker.patch("hal.pins.outbank.LOCK_WAIT_S", 0.05)
+    loop = asyncio.new_event_loop()
+    pins = open_pins("mock", [], [PinOut("release", 17, energised="locks")], loop=loop, hold_timer=False)
+    pins.set("release", False)
+    held, done = threading.Event(), threading.Event()
+
+    def stuck() -> None:
+        with pins._bank._lock:
+            held.set()
+            done.wait(20)
+
+    thread = threading.Thread(target=stuck)
+    thread.start()
+    assert held.wait(5)
+    pins.safe()
+    assert not pins.factory.pin(17).state
+    done.set()
+    thread.join(5)
+    pins.close()
+    loop.close()
+
+
+ACTIONS = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("set"), st.sampled_from(["release", "motor_open", "motor_close", "buzzer"]), st.booleans()
+        ),
+        st.tuples(st.just("renew"), st.none(), st.none()),
+        st.tuples(st.just("wait"), st.floats(0.01, 1.5), st.none()),
+        st.tuples(st.just("safe"), st.none(), st.none()),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(ACTIONS, st.sampled_from(["safe", "secure"]), st.sampled_from(["locks", "releases"]))
+def test_no_output_outlives_its_hold_limit(actions: list[Any], fail: Any, energised: Any) -> None:
+    """Whatever policy does, the wire shows a non-safe level only within the limit of the last word."""
+    loop = SteppedLoop()
+    outs = [
+        PinOut("release", 17, energised=energised, fail=fail, hold_limit_s=0.7),
+        PinOut("motor_open", 22, active_low=True, hold_limit_s=0.3),
+        PinOut("motor_close", 23, hold_limit_s=0.3),
+        PinOut("buzzer", 24, hold_limit_s=1.0),
+    ]
+    pins = open_pins("mock", [], outs, loop=loop, hold_timer=False)
+    pins.start(lambda _: None)
+    until_at = dict.fromkeys(pins.outputs(), 0.0)
+    for what, first, second in actions:
+        now = loop.time()
+        if what == "set":
+            pins.set(first, second)
+            until_at[first] = now + next(out.hold_limit_s for out in outs if out.name == first)
+        elif what == "renew":
+            pins.renew()
+            driven = pins.outputs()
+            for out in outs:
+                if driven[out.name] != out.safe_value:
+                    until_at[out.name] = now + out.hold_limit_s
+        elif what == "safe":
+            pins.safe()
+            assert all(pins.outputs()[out.name] == out.safe_value for out in outs)
+        else:
+            loop.advance(first)
+        driven = pins.outputs()
+        assert not (driven["motor_open"] and driven["motor_close"])
+        for out in outs:
+            level = bool(pins.factory.pin(out.pin).state)
+            assert out.active(level) == driven[out.name]
+            if out.active(level) != out.safe_value:
+                assert loop.time() <= until_at[out.name] + 1e-6
     pins.close()
     loop.close()
 
