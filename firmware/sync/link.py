@@ -36,6 +36,7 @@ log = logging.getLogger("link")
 
 TAKE = 16  # happenings handled in one turn: a backlog must not hold the gate's loop
 SETTLE_S = 0.2  # after SUBACK: retained acks and store status come before the first record goes
+OVERHEAD = 64  # bytes of a PUBLISH besides topic and payload, generously
 DIAL_S = 20.0  # from dialling to SUBACK
 ABANDONED = 3  # sessions whose thread hangs in connect or DNS; with so many none is added
 
@@ -100,8 +101,9 @@ class Link:
             or (qos and not self._sender.room_for_other(self._receive_max))
         ):
             return False
-        if len(payload) + len(topic) + 64 > self._max_packet:
-            self.counts["too_large"] += 1
+        properties = len(response_topic or "") + len(correlation or b"")
+        if len(payload) + len(topic) + properties + OVERHEAD > self._max_packet:
+            self.counts["too_large_other"] += 1
             return False
         mid = self._session.publish(topic, payload, qos, retain, expiry_s, response_topic, correlation)
         if mid is None:
@@ -248,7 +250,8 @@ class Link:
 
     def _open(self) -> None:
         if self.up:
-            self._sender.opened(self._receive_max, self._store_online())
+            room = self._max_packet - len(self.topics.rec) - OVERHEAD
+            self._sender.opened(self._receive_max, room, self._store_online())
 
     def _lost(self, reason: str) -> None:
         """The connection is over; the next attempt is set."""

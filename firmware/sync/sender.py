@@ -23,6 +23,7 @@ log = logging.getLogger("link")
 ACK_EVERY_S = 0.05
 """Acks of that time go to the journal as one."""
 DISK_RETRY_S = 2.0
+PACKET_TOO_LARGE = 0x95
 
 
 class Sender:
@@ -55,13 +56,15 @@ class Sender:
         self._frames: dict[Key, bytes] = {}  # of rows that wait or are in flight
         self._acks: dict[int, int] = {}  # not in the journal yet
         self._acking = self._nacking = self._closed = False
+        self._max_frame = 0
         self._tick: TimerHandle | None = None
 
     # -- connection ------------------------------------------------------------------------------
 
-    def opened(self, receive_max: int, online: bool | None) -> None:
-        """Connected and subscribed; what the broker retains has come."""
+    def opened(self, receive_max: int, max_frame: int, online: bool | None) -> None:
+        """Connected and subscribed; what the broker retains has come. ``max_frame``: bytes it takes."""
         now = self._now()
+        self._max_frame = max_frame
         self._do(self._window.others(len(self._others), now))
         self._do(self._window.connected(now, receive_max, online))
 
@@ -91,17 +94,19 @@ class Sender:
         return len(self._mids) + len(self._others) < receive_max
 
     def puback(self, mid: int, code: int) -> None:
-        now = self._now()
         if self._others.pop(mid, None) is not None:
             if code >= 0x80:
                 self._counts["refused_other"] += 1
-            self._do(self._window.others(len(self._others), now))
+            self._do(self._window.others(len(self._others), self._now()))
             return
         key = self._mids.pop(mid, None)
         if key is None:
             self._counts["strays"] += 1
             return
-        actions = self._window.puback(key, code, now)
+        self._answered(key, code)
+
+    def _answered(self, key: Key, code: int) -> None:
+        actions = self._window.puback(key, code, self._now())
         if not self._window.holds(key):
             self._frames.pop(key, None)
         self._do(actions)
@@ -196,9 +201,7 @@ class Sender:
         for action in actions:
             match action:
                 case Send(epoch, seq):
-                    mid = self._hand_over(self._frames[epoch, seq])
-                    if mid is not None:
-                        self._mids[mid] = (epoch, seq)
+                    self._send((epoch, seq))
                 case NeedRows(after, limit):
                     self._fetch(after, limit)
                 case Settled(epoch, through):
@@ -207,6 +210,24 @@ class Sender:
                     self._lost(reason)
                     return
         self._arm()
+
+    def _send(self, key: Key) -> None:
+        frame = self._frames[key]
+        if len(frame) > self._max_frame:
+            # The broker would cut the connection, again and again: a refusal that is tried again later.
+            if not self._counts["too_large"]:
+                log.error(
+                    "record %d of %d bytes is larger than this broker takes (%d): raise its max_packet_size",
+                    key[1],
+                    len(frame),
+                    self._max_frame,
+                )
+            self._counts["too_large"] += 1
+            self._guard.post(self._answered, key, PACKET_TOO_LARGE)
+            return
+        mid = self._hand_over(frame)
+        if mid is not None:
+            self._mids[mid] = key
 
     def _fetch(self, after: Key | None, limit: int) -> None:
         def done(rows: Sequence[Row] | None) -> None:

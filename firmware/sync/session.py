@@ -177,7 +177,13 @@ class Session:
         try:
             if dial.ca is not None:
                 self._client.tls_set_context(_context(dial))
-            self._client.connect(dial.host, dial.port, dial.keepalive_s, clean_start=True)
+            # The broker publishes a will early when the session ends, so the session lives as long as the
+            # will waits; the clean start of the next connection throws away what it may hold.
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            properties.SessionExpiryInterval = WILL_DELAY_S
+            self._client.connect(
+                dial.host, dial.port, dial.keepalive_s, clean_start=True, properties=properties
+            )
             while not self._closing:
                 code = self._client.loop(0.5)
                 self.alive_at = time.monotonic()

@@ -6,8 +6,9 @@ from __future__ import annotations
 from pathlib import Path
 from random import Random
 
+import paho.mqtt.client as mqtt
 from paho.mqtt import subscribe
-from paho.mqtt.client import MQTTv5
+from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.support import chaos
 from tests.support.broker import Mosquitto
@@ -37,6 +38,26 @@ def test_an_idle_board_notices_a_frozen_broker_by_the_keepalive(
         board.link_up()
 
 
+def test_a_short_loss_does_not_show_the_board_as_gone(tmp_path: Path, own_broker: Mosquitto) -> None:
+    with LinkBoard(tmp_path, own_broker.port) as board:
+        board.link_up()
+        state, seen = board.link.topics.state, []
+        monitor = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        monitor.username_pw_set("monitor")
+        monitor.on_message = lambda _client, _user, message: seen.append(message.payload)
+        monitor.connect(own_broker.host, own_broker.port)
+        monitor.subscribe(state, 1)
+        monitor.loop_start()
+        for text in (b"one", b"two", b"three"):
+            board.call(board.link.publish, state, text, 1, True)
+            until(lambda: text in seen)  # noqa: B023
+            board.call(board.link._lost, "test: no answer")
+            board.link_up()
+        monitor.disconnect()
+        monitor.loop_stop()
+        assert [text for text in seen if text not in (b"one", b"two", b"three")] == [], "the will came early"
+
+
 def test_the_link_closes_in_bounded_time_and_says_offline(tmp_path: Path, own_broker: Mosquitto) -> None:
     with (
         LinkBoard(tmp_path / "one", own_broker.port) as board,
@@ -52,7 +73,7 @@ def test_the_link_closes_in_bounded_time_and_says_offline(tmp_path: Path, own_br
             hostname=own_broker.host,
             port=own_broker.port,
             auth={"username": "monitor", "password": None},
-            protocol=MQTTv5,
+            protocol=mqtt.MQTTv5,
         )
         assert state.payload == board.settings.offline_state
         own_broker.freeze()

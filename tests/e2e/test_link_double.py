@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -126,6 +128,36 @@ def test_a_silent_listener_is_given_up_in_time(tmp_path: Path, monkeypatch: pyte
             until(lambda: len(double.connections) >= 2)
             double.connack_delay_s = 0
             check(double, board)
+
+
+def test_a_record_that_the_broker_cannot_take_holds_the_others_and_is_tried_again(tmp_path: Path) -> None:
+    with Double() as double:
+        double.max_packet = 100
+        with LinkBoard(tmp_path, double.port) as board:
+            board.record(2)
+            until(lambda: board.call(board.link.health).get("link_too_large", 0) >= 2)
+            assert double.arrived == [], "and the connection stays"
+            assert len(double.connections) == 1
+            assert not board.call(board.link.publish, double.topics.live, b"x" * 100)
+            double.max_packet = None
+            double.drop()
+            check(double, board)
+
+
+def test_connections_are_thrown_away_without_a_trace(tmp_path: Path) -> None:
+    with Double() as double, LinkBoard(tmp_path, double.port, retry_s=0.01, retry_max_s=0.02) as board:
+        board.link_up()
+        connection = board.link._session._client.socket()  # type: ignore[union-attr]
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 15_000
+        files = len(list(Path("/proc/self/fd").iterdir()))
+        for number in range(1, 16):
+            double.drop()
+            until(lambda: len(double.connections) > number)  # noqa: B023
+        check(double, board)
+        board.link_up()
+        until(lambda: sum(thread.name == "mqtt" for thread in threading.enumerate()) == 1)
+        until(lambda: len(list(Path("/proc/self/fd").iterdir())) <= files + 2)
 
 
 @pytest.mark.parametrize("part", range(4))

@@ -108,6 +108,7 @@ class Double:
 
     def __init__(self, *, receive_max: int = 20, store: str = "demo", board: str = "entry-1") -> None:
         self.receive_max = receive_max
+        self.max_packet: int | None = None
         self.connack_delay_s = 0.0
         self.connack_code = 0
         self.puback_delay_s = 0.0
@@ -230,7 +231,9 @@ class Double:
             self._violation(conn, "not MQTT 5")
         flags = body.number(1)
         body.number(2)
-        body.properties()
+        properties = _Reader(body.properties())
+        if properties.number(1) != 0x11 or not 5 <= properties.number(4) <= 60:
+            self._violation(conn, "no session expiry: the will would not wait")
         conn.client = body.text()
         if not flags & 2:
             self._violation(conn, "no clean start")
@@ -250,6 +253,8 @@ class Double:
                 return
             conn.connacked = True
             properties = b"\x21" + struct.pack(">H", self.receive_max)
+            if self.max_packet is not None:
+                properties += b"\x27" + struct.pack(">I", self.max_packet)
             writer.write(packet(CONNACK, b"\0\0" + varint(len(properties)) + properties))
 
         self._loop.call_later(self.connack_delay_s, connack)
