@@ -52,11 +52,20 @@ if ! "$venv/bin/python" -c 'import pip' 2>/dev/null; then
   echo "Making $venv with $python ($("$python" -V 2>&1)) ..."
   "$python" -m venv --clear "$venv"
 fi
-pip() { "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@"; }
+# pip, with what it is doing on one line of a terminal; everything it says goes into the log.
+pip() {
+  local log="$1"
+  shift
+  "$venv/bin/python" -m pip install --disable-pip-version-check --progress-bar off "$@" 2>&1 | tee "$log" \
+    | sed -u -n -E 's/^ *(Collecting|Building|Installing) ?([^ (]{0,40}).*/\1 \2/p' \
+    | if [ -t 1 ]; then awk '{printf "\r  %-60s", $0; fflush()} END {printf "\r%-62s\r", ""}'; else cat >/dev/null; fi
+}
 
 echo "Installing Tallygate and its tools into $venv (about a minute the first time) ..."
-pip -e '.[dev]' || {
-  echo "pip could not install the packages: see above; check the network and the free space, then make again." >&2
+log="$venv/install.log"
+pip "$log" -e '.[dev]' || {
+  grep -E '^ *(ERROR|error)' "$log" | grep -v Ignored | tail -3 >&2
+  echo "pip could not install the packages (all of it: $log); check the network and the free space, then make again." >&2
   exit 1
 }
 
@@ -66,7 +75,7 @@ if ! "$venv/bin/python" -c 'import zbar' 2>/dev/null; then
   header="$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["include"])')/Python.h"
   [ -e "$header" ] || install_or_say "python3-dev is missing (builds zbar-py)" python3-dev || true
   log="$venv/zbar-build.log"
-  if ! pip -e '.[zbar]' >"$log" 2>&1; then
+  if ! pip "$log" -e '.[zbar]'; then
     echo "zbar-py could not be built (see $log; it needs gcc and python3-dev): boards here decode with zxing only."
   fi
 fi
