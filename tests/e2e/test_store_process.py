@@ -83,7 +83,7 @@ class Board:
 
     def deliver(self, frames: list[bytes], each: Callable[[], None] = lambda: None) -> None:
         """Send all, a window at a time, until every one is acknowledged."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + 60 + len(frames) / 50
         while self.through < len(frames):
             assert time.monotonic() < end, f"acknowledged only through {self.through}"
             before = self.through
@@ -156,25 +156,37 @@ def test_presence_is_retained_with_a_will_and_sigterm_ends_in_order(shop: StoreP
     assert board.status[-1]["state"] == "lost"
 
 
-def test_store_killed_again_and_again_loses_nothing_and_doubles_nothing(
-    shop: StoreProcess, board: Board
-) -> None:
-    frames = feed.visits_of(EPOCH, 1500)
+def _drain_while_killed(shop: StoreProcess, board: Board, records: int, kills: int) -> None:
+    """Deliver ``records`` while the store dies ``kills`` times; then hold the ledger against them."""
     dice = random.Random(4)
-    left = [dice.uniform(0, 0.02) for _ in range(4)]
+    due = [records * n // (kills + 1) for n in range(1, kills + 1)]
 
-    def kill_sometimes() -> None:
-        if left and board.through >= 300 * (5 - len(left)) - 200:
-            threading.Event().wait(left.pop())  # somewhere within the batches that are under way
+    def kill_when_due() -> None:
+        if due and board.through >= due[0]:
+            del due[0]
+            threading.Event().wait(dice.uniform(0, 0.02))  # somewhere within the batches that are under way
             shop.kill()
             shop.start()
 
-    board.deliver(frames, kill_sometimes)
-    assert left == []
-    assert [seq for _, seq, _ in shop.rows()] == list(range(1, 1501))
-    assert (count(shop, "admissions"), count(shop, "passages"), count(shop, "visits")) == (750, 750, 750)
+    board.deliver(feed.visits_of(EPOCH, records), kill_when_due)
+    assert due == []
+    assert [seq for _, seq, _ in shop.rows()] == list(range(1, records + 1))
+    half = records // 2
+    assert (count(shop, "admissions"), count(shop, "passages"), count(shop, "visits")) == (half, half, half)
     through = [int(ack["through"]) for ack in board.acks]
     assert through == sorted(through), "an ack never goes back"
+
+
+def test_store_killed_again_and_again_loses_nothing_and_doubles_nothing(
+    shop: StoreProcess, board: Board
+) -> None:
+    _drain_while_killed(shop, board, records=1200, kills=3)
+
+
+@pytest.mark.torture
+def test_store_killed_very_often(shop: StoreProcess, board: Board) -> None:
+    kills = 30 * int(os.environ.get("TALLYGATE_TORTURE", "1"))
+    _drain_while_killed(shop, board, records=400 * kills, kills=kills)
 
 
 def test_what_waits_in_the_broker_while_the_store_is_down_arrives(shop: StoreProcess, board: Board) -> None:
