@@ -119,9 +119,9 @@ class Journal:
     def append(self, body: bytes, kind: int) -> int:
         """Commits one record and returns its seq.
 
-        ``passed`` also closes one use of the admission it names; ``admitted`` opens one that spends no key (a
-        pass without a count). Raises RecordError when ``body`` is not a
-        record of ``kind``, JournalFull (sales at the bound), JournalFault."""
+        ``passed`` also closes one use of the admission it names; ``admitted`` opens one that spends no key
+        (a pass without a count). Raises RecordError when ``body`` is not a record of ``kind``, JournalFull
+        (sales at the bound), JournalFault."""
         record = decode_body(body)
         if kind != record.KIND:
             raise RecordError(f"body is of type {int(record.KIND)}, the caller says {int(kind)}")
@@ -304,11 +304,23 @@ class Journal:
             )
 
     def _take(self, db: sqlite3.Connection, record: Passed | Annulled, uses: int) -> tuple[int, bool]:
+        """Closes uses of the admission that ``record`` names: how many were open, and whether they count."""
         own = self._state.own
         e = own if record.ref_epoch is None else self._state.find(record.ref_epoch)
         if e is None:
             return 0, False
-        return used.take(db, e.row_id(record.ref_seq), record.visit, record.direction, uses)
+        row_id = e.row_id(record.ref_seq)
+        if e is own and not self._is_admission(db, row_id, record):
+            # The epoch changed under an admission that was under way: it is the visit's newest one.
+            row_id = used.newest_open(db, record.visit, record.direction) or row_id
+        return used.take(db, row_id, record.visit, record.direction, uses)
+
+    def _is_admission(self, db: sqlite3.Connection, row_id: int, record: Passed | Annulled) -> bool:
+        row = db.execute("SELECT frame FROM rows WHERE id=?", (row_id,)).fetchone()
+        if row is None or not queue.sound(row[0], self._state.own.epoch, row_id & schema.MAX_SEQ):
+            return False
+        named = decode_body(parse_frame(row[0]).body)
+        return isinstance(named, Admitted) and named.visit == record.visit
 
     def _count_skipped(self, kind: int) -> int:
         """One ``skipped`` record counts on, under its seq, until the link has taken it."""

@@ -113,6 +113,14 @@ def take(db: sqlite3.Connection, row_id: int, visit: bytes, direction: str, uses
     return taken, bool(row[3])
 
 
+def newest_open(db: sqlite3.Connection, visit: bytes, direction: str) -> int | None:
+    """The row id of the newest open admission of a visit."""
+    row = db.execute(
+        "SELECT max(id) FROM admissions WHERE visit=? AND direction=?", (visit, DIRECTIONS.index(direction))
+    ).fetchone()
+    return None if row[0] is None else int(row[0])
+
+
 def open_admissions(db: sqlite3.Connection, epochs: dict[int, int]) -> list[OpenAdmission]:
     """All open admissions, oldest first; ``epochs`` maps an epoch's number in this file to the epoch."""
     return [

@@ -70,7 +70,7 @@ class Left:
         command = [sys.executable, "-m", "tests.support.killed_writer", str(self._folder), str(seed)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
             assert writer.stdout is not None
-            lines = [writer.stdout.readline() for _ in range(rng.randrange(1, 60))]
+            lines = [writer.stdout.readline() for _ in range(rng.randrange(1, 50))]
             until = time.perf_counter() + rng.random() * 0.004
             while time.perf_counter() < until:
                 pass
