@@ -9,6 +9,7 @@ import pytest
 from firmware.gate.facts import ALARMS, ANNULLED, ENDS, MOMENTS, SCREENS
 from firmware.gate.table import LANES, RULES, STATES, TABLE, check, expand
 from firmware.gate.timing import RANGES
+from provisioning.gate_page import COMMAND, PAGE, page
 from tests.support.gatemodel import Model
 
 MODELS = {lane: Model(TABLE, lane) for lane in LANES}
@@ -103,3 +104,7 @@ def test_a_state_that_drives_both_ways_is_refused() -> None:
     both = replace(STATES["closing"], on=("release", "motor_open", "motor_close"))
     with pytest.raises(ValueError, match="closing drives the motor both ways"):
         check(replace(TABLE, states={**STATES, "closing": both}))
+
+
+def test_the_technicians_page_says_what_the_table_says() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), f"run: {COMMAND}"
