@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.scenario import Case, ScenarioError, load, play
+from tests.support.player import play
+from tests.support.scenario import Case, ScenarioError, load
 
 BOOK = load()
 
