@@ -122,6 +122,6 @@ def machine(tmp_path: Path) -> type[Shop]:
 
 def test_any_arrival_leaves_the_contiguous_set_posted_once(machine: type[Shop]) -> None:
     quick = settings(
-        max_examples=30, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=20, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
     )
     run_state_machine_as_test(machine, settings=quick)  # type: ignore[no-untyped-call]
