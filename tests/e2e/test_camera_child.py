@@ -22,10 +22,10 @@ from hal.vision.protocol import Settings
 from hal.vision.supervisor import CameraSource, Limits
 from tests.support import qrimages
 
-DEADLINE_S = 15.0
+DEADLINE_S = 30.0
 PASS = "TG1:" + "A1" * 93
 QUICK = Settings(progress_s=0.05)
-SECOND = Settings(progress_s=0.05, zbar=True, zbar_limit_s=0.6)
+SECOND = Settings(progress_s=0.05, zbar=True)
 
 
 class Watched:
@@ -104,7 +104,7 @@ def test_code_in_the_scene_is_posted_once_and_again_after_it_left(scene):
 
 
 def test_stopped_child_is_killed_for_its_missing_frames_and_replaced(scene):
-    limits = Limits(progress_s=0.5, backoff_s=0.05)
+    limits = Limits(progress_s=1.5, backoff_s=0.05)
     source = CameraSource(CameraSettings("simulated", scene=str(scene)), QUICK, limits=limits)
     pids: list[int] = []
 
@@ -120,7 +120,7 @@ def test_stopped_child_is_killed_for_its_missing_frames_and_replaced(scene):
 
     w = watch(source, story)
     assert len(w.of(DeviceLost)) == 1
-    assert "no camera frame for 0.5 s" in w.of(DeviceLost)[0].reason
+    assert "no camera frame for 1.5 s" in w.of(DeviceLost)[0].reason
     assert w.of(DeviceLost)[0].check
     assert [note.name for note in w.of(DeviceNote)] == ["camera_restarts"]
 

@@ -16,7 +16,8 @@ from hal.vision import child_process
 from hal.vision.protocol import Alive, CodeRead, Gone, Ready, pack
 from hal.vision.supervisor import CameraSource, Limits
 
-QUICK = Limits(start_s=0.3, progress_s=0.3, backoff_s=0.02, backoff_max_s=0.08, settled_s=0.2)
+QUICK = Limits(start_s=20, progress_s=10, backoff_s=0.02, backoff_max_s=0.08, settled_s=0.2)
+HASTY = Limits(start_s=0.3, progress_s=10, backoff_s=0.02)
 
 
 @pytest.fixture
@@ -78,9 +79,6 @@ FRAMES = "\n".join(f"os.write(pipe, {pack(Alive(n, 1.0))!r}); time.sleep(0.05)" 
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
-        ("time.sleep(60)", "not ready within 0.3 s"),
-        (f"{READY}; time.sleep(60)", "open but gives no frame"),
-        ("signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)", "not ready"),
         ("raise SystemExit(7)", "exit code 7"),
         ("os.abort()", "SIGABRT"),
         ("os.write(pipe, b'\\xff\\xff nonsense'); time.sleep(60)", "nonsense"),
@@ -95,6 +93,21 @@ def test_every_way_to_fail_is_one_loss_with_what_to_check_and_is_retried(run, sc
     assert reason in lost.reason
     assert lost.check
     assert not of(events, DeviceBack)
+
+
+@pytest.mark.parametrize(
+    "script", ["time.sleep(60)", "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"]
+)
+def test_child_that_is_never_ready_is_killed_and_retried(run, script):
+    events = run([script], restarts(2), HASTY)
+    (lost,) = of(events, DeviceLost)
+    assert "not ready within 0.3 s" in lost.reason
+    assert lost.check
+
+
+def test_open_camera_without_a_first_frame_is_told_apart(run):
+    events = run([f"{READY}; time.sleep(60)"], restarts(1), Limits(start_s=1.5))
+    assert "open but gives no frame" in of(events, DeviceLost)[0].reason
 
 
 @pytest.mark.parametrize("script", [f"{ALIVE}; time.sleep(60)", f"while True: {ALIVE}; time.sleep(0.02)"])
@@ -113,7 +126,7 @@ def test_back_after_a_loss_is_told_once_with_the_first_frame(run):
 
 
 def test_first_start_is_no_return(run):
-    events = run([FRAMES], lambda events: len(of(events, Progress)) > 8)  # longer than any deadline
+    events = run([FRAMES], lambda events: len(of(events, Progress)) > 3)
     assert {type(event) for event in events} == {Progress}
 
 
