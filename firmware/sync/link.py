@@ -186,13 +186,17 @@ class Link:
             check_time=self._checked_time,
             connect_s=chosen.connect_s,
         )
-        session = Session(dial, lambda: self._guard.post(self._take, session))
+        session = Session(dial, self._wake)
         self._session = session
         self.counts["dials"] += 1
         session.start()
         self._dial = self._guard.at(
             self._now() + DIAL_S, self._lost, f"{chosen.host}:{chosen.port}: no answer for {DIAL_S:g} s"
         )
+
+    def _wake(self, session: Session) -> None:
+        """From the network thread. A bound method: a closure over the session would keep it for ever."""
+        self._guard.post(self._take, session)
 
     def _take(self, session: Session) -> None:
         for happened in session.take(TAKE):

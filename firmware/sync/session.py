@@ -90,9 +90,9 @@ Happened = Up | Down | Puback | Suback | Message
 
 
 class Session:
-    """``wake()`` is called from the network thread when the inbox is no longer empty; then call ``take``."""
+    """``wake(session)`` is called from the network thread when there is something; then call ``take``."""
 
-    def __init__(self, dial: Dial, wake: Callable[[], None]) -> None:
+    def __init__(self, dial: Dial, wake: Callable[[Session], None]) -> None:
         self.alive_at = time.monotonic()
         self._dial = dial
         self._wake = wake
@@ -281,7 +281,7 @@ class Session:
     def _notify(self) -> None:
         if not self._woken:
             self._woken = True
-            self._wake()
+            self._wake(self)
 
 
 def _context(dial: Dial) -> ssl.SSLContext:

@@ -20,7 +20,7 @@ def test_store_and_broker_killed_at_once(tmp_path: Path, own_broker: Mosquitto) 
 
 
 def test_store_killed_in_the_middle_of_a_commit(tmp_path: Path, own_broker: Mosquitto) -> None:
-    chaos.store_dies_while_it_commits(tmp_path, own_broker, 2, 150, Random(2))
+    chaos.store_dies_while_it_commits(tmp_path, own_broker, 2, 80, Random(2))
 
 
 def test_broker_frozen_for_longer_than_the_keepalive(tmp_path: Path, own_broker: Mosquitto) -> None:

@@ -137,6 +137,7 @@ def test_a_snapshot_is_bounded_and_keeps_the_newest() -> None:
     assert b.used((9).to_bytes(8, "big"), "in") == 0
 
 
+@settings(max_examples=50)
 @given(
     st.binary(max_size=80)
     | st.builds(cbor2.dumps, st.recursive(st.integers() | st.binary(max_size=9), st.lists))

@@ -387,7 +387,7 @@ EVENTS = st.one_of(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(
     st.integers(0, 40), st.integers(0, 5), st.lists(EVENTS, max_size=60), st.sampled_from(["store", "broker"])
 )
