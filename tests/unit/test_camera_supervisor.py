@@ -158,7 +158,7 @@ def test_killed_child_that_does_not_end_is_reported(run, monkeypatch):
         lambda self, delay, *rest: real(self, delay if delay > 0.2 else min(delay, 0.002), *rest),
     )
     events = run(
-        ["time.sleep(60)"], lambda es: any(n.name == "camera_unkillable" for n in of(es, DeviceNote))
+        ["time.sleep(60)"], lambda es: any(n.name == "camera_unkillable" for n in of(es, DeviceNote)), HASTY
     )
     assert "kernel" in next(n.detail for n in of(events, DeviceNote) if n.name == "camera_unkillable")
 
