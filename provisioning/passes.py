@@ -181,7 +181,7 @@ def _fields(fields: Pass, store: str) -> dict[str, object]:
 
 def _code_in(what: str) -> bytes:
     if what == "-":
-        return sys.stdin.buffer.readline(4096).strip()
+        return sys.stdin.buffer.readline(4096).rstrip(b"\r\n")
     if what.startswith("TG1:"):
         return what.encode("utf-8", "replace")
     path = Path(what)

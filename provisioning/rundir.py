@@ -101,11 +101,11 @@ def write_files(
     port: int,
     inbox: Path,
     camera: str | None = None,
-    gate: Mapping[str, float] | None = None,
+    changes: Mapping[str, Mapping[str, float]] | None = None,
 ) -> None:
     """Keys, the board file (``template`` with the inbox, or with a real camera) and the site file beside it.
 
-    ``gate``: times that differ from the template's.
+    ``changes``: sections and keys that differ from the template's.
 
     Raises Trouble when the template cannot be read.
     """
@@ -117,7 +117,8 @@ def write_files(
         raise Trouble(f"{template}: {error}", BAD_INPUT) from None
     inbox.mkdir(parents=True, exist_ok=True)
     board.setdefault("sim", {})["inbox"] = str(inbox.absolute())
-    board.setdefault("gate", {}).update(gate or {})
+    for section, keys_of_it in (changes or {}).items():
+        board.setdefault(section, {}).update(keys_of_it)
     board.setdefault("trace", {})["enabled"] = True  # for tallygate replay
     if camera is not None:
         board["camera"] = {"driver": "v4l2", "device": camera}

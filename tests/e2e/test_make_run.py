@@ -89,7 +89,7 @@ def test_tour_agrees_and_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_killed_launcher_takes_everything_with_it(tmp_path: Path) -> None:
-    shop = Launched(tmp_path, "--no-tour")
+    shop = Launched(tmp_path, "--no-tour", "--brisk")
     try:
         shop.wait_until(lambda: "The door is yours" in shop.text())
         assert len(shop.family) >= 5

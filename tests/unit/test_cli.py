@@ -6,6 +6,7 @@ import json
 import stat
 import subprocess
 import sys
+import time
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -102,7 +103,7 @@ def test_issued_pass_is_accepted_by_a_board(capfd: pytest.CaptureFixture[str], k
         capfd, "pass", "issue", "--keys", str(keyring), "--store", "demo", "--party", "3", "--valid", "90s"
     )
     assert code == 0
-    data = out.strip().encode()
+    data = out.rstrip("\n").encode()
     fields, _, _ = decode(data)
     assert (fields.kind, fields.party, fields.valid_for) == ("entry", 3, 90)
     shown = verify(data, store_id="demo", keys=keys.public_keys(keyring), now_s=fields.issued_at)
@@ -131,10 +132,31 @@ def test_picture_of_a_pass_is_read_back(
     assert [(c["kind"], c["verdict"]) for c in answer["codes"]] == [("pass", "good")]
 
 
+def test_follow_draws_each_code_of_the_validity_and_ends(
+    capfd: pytest.CaptureFixture[str], keyring: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Clock:
+        now = 1_700_000_000.0
+        localtime, strftime = staticmethod(time.localtime), staticmethod(time.strftime)
+
+        def time(self) -> float:
+            return self.now
+
+        def sleep(self, seconds: float) -> None:
+            self.now += seconds
+
+    monkeypatch.setattr(passes, "time", Clock())
+    code, out, _ = run(capfd, "pass", "issue", "--keys", str(keyring), "--valid", "90s", "--follow")
+    shown = out.splitlines()
+    assert code == 0
+    assert len(set(shown)) == 3
+    assert len({decode(text.encode())[0].visit for text in shown}) == 1
+
+
 def test_inspect_never_shows_the_rotating_part(capfd: pytest.CaptureFixture[str], keyring: Path) -> None:
     _, text, _ = run(capfd, "pass", "issue", "--keys", str(keyring))
-    _, signature, preimage = decode(text.strip().encode())
-    code, out, err = run(capfd, "pass", "inspect", text.strip())
+    _, signature, preimage = decode(text.rstrip("\n").encode())
+    code, out, err = run(capfd, "pass", "inspect", text.rstrip("\n"))
     assert code == 0
     assert preimage.hex() not in (out + err).lower()
     assert signature.hex() not in (out + err).lower()

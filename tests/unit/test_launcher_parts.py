@@ -52,7 +52,7 @@ def test_generated_files_are_accepted_by_the_board(tmp_path: Path) -> None:
     run = rundir.fresh(tmp_path / "run")
     try:
         template = TREE / "boards" / "sim-entry.toml"
-        rundir.write_files(run, template, 4321, tmp_path / "inbox", gate={"pass_s": 2.5})
+        rundir.write_files(run, template, 4321, tmp_path / "inbox", changes={"gate": {"pass_s": 2.5}})
         board, site = load(run.board_file), load_site(run.root / "site.toml")
         assert board.gate.pass_s == 2.5
         assert board.sim is not None

@@ -6,13 +6,18 @@ import io
 import json
 from collections.abc import Mapping
 
+import paho.mqtt.client as mqtt
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from paho.mqtt.enums import CallbackAPIVersion
 from rich.console import Console
 
 from firmware.health import Fault, health_message, state_message, will_message
 from firmware.wire.topics import Topics
+from provisioning import cli
 from provisioning.watch import SILENT_S, BoardRow, table, take
+from tests.support.broker import Mosquitto, free_port
 
 TOPICS = Topics("demo", "entry-1")
 
@@ -67,3 +72,34 @@ def test_any_message_can_be_shown(payload: bytes) -> None:
     take(rows, TOPICS.state, payload, 0.0)
     take(rows, TOPICS.health, payload, 0.0)
     shown(rows, 1.0)
+
+
+def test_boards_of_a_real_broker_are_shown(broker: Mosquitto, capfd: pytest.CaptureFixture[str]) -> None:
+    topics = Topics(broker.store_id, "watched-1")
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="watched-1", protocol=mqtt.MQTTv5)
+    client.username_pw_set("watched-1")
+    client.connect(broker.host, broker.port)
+    client.loop_start()
+    state = state_message(
+        state="closed", boot="00", epoch=1, first_seq=1, last_seq=1, faults=[], last_visit=None
+    )
+    try:
+        client.publish(topics.state, state, qos=1, retain=True).wait_for_publish(10)
+        where = ["--store", broker.store_id, "--broker", f"{broker.host}:{broker.port}"]
+        assert cli.main(["watch", *where, "--once", "1"]) == 0
+        out = capfd.readouterr().out
+        assert "watched-1" in out
+        assert "closed" in out
+        client.publish(topics.state, b"", qos=1, retain=True).wait_for_publish(10)
+        assert cli.main(["watch", "--store", "nobody", *where[2:], "--once", "0.3"]) == 1
+        assert "no board of nobody" in capfd.readouterr().err
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
+def test_broker_that_is_not_there_is_one_sentence(capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["watch", "--broker", f"127.0.0.1:{free_port()}"]) == 1
+    err = capfd.readouterr().err
+    assert len(err.strip().splitlines()) == 1
+    assert "cannot be reached" in err
