@@ -8,7 +8,7 @@ import random
 import pytest
 
 from hal.reader.yrm100 import MAX_FRAME, Codec, Tag, encode_tag
-from tests.unit.test_reader_faults import abuse
+from tests.support.readerfaults import abuse
 
 SCALE = float(os.environ.get("TALLYGATE_TORTURE", "1"))
 
