@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -142,6 +143,30 @@ def test_a_record_that_the_broker_cannot_take_holds_the_others_and_is_tried_agai
             double.max_packet = None
             double.drop()
             check(double, board)
+
+
+def test_where_the_board_file_says_so_the_brokers_puback_is_the_receipt(tmp_path: Path) -> None:
+    with Double() as double:
+        double.acking = False
+        double.answer = lambda key, attempt: 0x10 if key[1] == 3 and attempt == 1 else 0
+        with LinkBoard(tmp_path, double.port, receipt="broker") as board:
+            board.record(12)
+            check(double, board)
+
+
+def test_the_network_threads_pulse_is_seen_and_stops_with_it(tmp_path: Path) -> None:
+    with Double() as double, LinkBoard(tmp_path, double.port) as board:
+        board.link_up()
+        began = board.link.alive_at
+        until(lambda: board.link.alive_at > began, what="a turn of the idle thread")
+        session = board.link._session
+        assert session is not None
+        hang = threading.Event()
+        session._client.on_message = lambda *_: hang.wait(20)  # paho's own thread stands still
+        double.send(publish(double.topics.ack, b"{}"))
+        until(lambda: time.monotonic() - board.link.alive_at > 1.0)
+        hang.set()
+        until(lambda: time.monotonic() - board.link.alive_at < 1.0)
 
 
 def test_connections_are_thrown_away_without_a_trace(tmp_path: Path) -> None:
