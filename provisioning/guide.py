@@ -84,6 +84,10 @@ def _guide(args: argparse.Namespace, console: Console) -> int:
             equal = _tour(args, console, listener, world, issuer)
         if args.tour_only:
             return 0 if equal else FAILED
+        if not args.no_tour and not args.camera:
+            console.print(
+                "After a fire the gate waits half a minute before it closes; then it is yours."
+            )
         _wait_until_ready(listener, world, time.monotonic() + AFTER_FIRE_S)
         inbox, pass_file = args.inbox, args.root / "pass.png"
         Visitor(console, world, listener, issuer, inbox, pass_file, args.camera).run()
