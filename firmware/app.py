@@ -35,6 +35,7 @@ from firmware.trace import TraceWriter
 from firmware.uplink import Uplink
 from firmware.wire.record_types import Alarm, Stamp, Started
 from firmware.worker import Worker
+from hal.pins.strict import strict_gpiod_warning
 from hal.ports import Clock, Event, InputChanged, Pins, Source
 
 log = logging.getLogger("app")
@@ -81,6 +82,7 @@ class App:
         self._mode = mode
         self._stops: list[Callable[[], None]] = []
         self._reading = False
+        self._strict: str | None = None
         self._journal_open = False
         self._late = Pulse(self.loop.time())
         self.loop_late_ms = 0.0
@@ -100,6 +102,8 @@ class App:
         self.pins, self.world, reader = self.hardware.pins, self.hardware.world, self.hardware.reader
         if self.world is not None:
             self.world.start()
+        else:
+            self._strict = strict_gpiod_warning()
         rules = Rules(
             "in" if board.board.role == "entry" else "out",
             board.admission.on_disk_fault,
@@ -138,6 +142,10 @@ class App:
             reader.start(self.controller.post)
             reader.begin()
         self.guard.at(self.loop.time() + FIRST_READING_S, self._first_reading)
+        if self._strict is not None:
+            log.error("%s", self._strict)
+            check = "dtparam=strict_gpiod in config.txt, then reboot"
+            self.controller.faults.raise_("strict-gpiod", self._strict, check)
         self._stops.append(self.guard.every(RENEW_S, self._renew))
         self._stops.append(self.guard.every(1.0, self._second))
         self._declare()

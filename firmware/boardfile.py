@@ -95,7 +95,23 @@ def _load(path: Path, kind: type[T]) -> T:
         text = str(error)
         reason, _, where = text.partition(" - at ")
         key = where.strip("`").removeprefix("$.") or "top level"
+        if "[...]" in key:
+            key = key.replace("[...]", f".{_bad_entry(data, key, kind)}")
         raise BoardFileError([f"{path}: {key}: {reason}"]) from None
+
+
+def _bad_entry(data: dict[str, Any], key: str, kind: type[Struct]) -> str:
+    """The name in a table of tables whose entry does not convert: the library says only "[...]"."""
+    table: Any = data
+    hint: Any = kind
+    for part in key.split("[...]")[0].split("."):
+        table, hint = table[part], get_type_hints(hint, include_extras=True)[part]
+    for name, item in table.items():
+        try:
+            msgspec.convert(item, get_args(hint)[1])
+        except msgspec.ValidationError:
+            return str(name)
+    return "NAME"
 
 
 def _unknown_keys(data: Any, kind: type[Struct], where: str) -> Iterator[str]:
@@ -175,8 +191,6 @@ def _pin_faults(board: Board) -> Iterator[str]:
         if pin in used:
             yield f"pins.{name}.pin: GPIO {pin} is already used by pins.{used[pin]}"
         used.setdefault(pin, name)
-        if board.board.model != "simulated" and pin > 27:
-            yield f"pins.{name}.pin: GPIO {pin} is not on the header (0 to 27)"
 
 
 def _simulation_faults(board: Board) -> Iterator[str]:

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 Short = Annotated[float, Meta(ge=0.001, le=1)]
-PinNumber = Annotated[int, Meta(ge=0, le=53)]
+PinNumber = Annotated[int, Meta(ge=0, le=27)]
 Id = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}$")]
 Line = Annotated[str, Meta(min_length=1, max_length=256)]
 
@@ -153,7 +153,9 @@ class ReaderSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     region: Literal["cn900", "cn800", "us", "eu", "kr"] = "cn900"
     """Radio region; local rules apply."""
     power_dbm: Annotated[float, Meta(ge=0, le=33)] = 20.0
-    """Transmit power as the module counts it, dBm."""
+    """Transmit power at the antenna port, dBm."""
+    power_offset_db: Annotated[float, Meta(ge=-10, le=10)] = 0.0
+    """What the module adds to the power it is told: 6 on the 26 dBm YRM100; measure it, dB."""
 
 
 class BasketSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -133,6 +133,8 @@ class Controller:
             if self.faults.clear(event.device):
                 log.warning("%s is back", event.device)
             self.policy_event(event)
+            if event.device == "pins":
+                self.policy_event(facts.Levels(self.parts.pins.read()))
 
     def policy_event(self, event: PolicyEvent) -> None:
         """Policy's turn: its orders are carried out before this returns."""

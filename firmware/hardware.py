@@ -109,23 +109,32 @@ def open_hardware(
         hold_timer=not stepped,
         fault=fault,
     )
-    world = module = None
+    world: Any = None
+    module: Any = None
+    line: Any = None
+    port = board.reader.port if board.reader is not None else ""
     if board.sim is not None:
-        from hal.sim.lane import Lane
+        from hal.sim.lane import Lane, Shape
         from hal.sim.world import World
 
-        lane = Lane(ins, outs, pins.factory, loop.time())
-        if board.reader is not None and board.reader.port == "sim":
-            from hal.sim.yrm100 import SimulatedYrm100
+        shape = Shape(open_s=board.sim.leaf_s, close_s=board.sim.leaf_s * 1.2)
+        lane = Lane(ins, outs, pins.factory, loop.time(), shape)
+        if port == "sim":
+            from hal.sim.yrm100 import InlineLine, Module, SimulatedYrm100
 
-            module = SimulatedYrm100(loop)
+            if stepped:
+                # A pseudo-terminal delivers through the kernel: stepped time would not wait for it.
+                module = line = InlineLine(Module(), loop)
+            else:
+                module = SimulatedYrm100(loop)
+                port = module.port
         world = World(lane, pins.factory, loop, data / board.sim.control, data / board.sim.scene, module)
     reader: TagReader | None = None
     if board.reader is not None:
         from hal.reader.serial_reader import SerialReader
 
-        port = module.port if module is not None else board.reader.port
-        reader = SerialReader(port, board.reader, loop)
+        offset = board.reader.power_offset_db
+        reader = SerialReader(port, board.reader, loop, power_offset_db=offset, line=line)
     return Hardware(pins, world, module, reader)
 
 

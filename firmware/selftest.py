@@ -25,6 +25,7 @@ from firmware.sync.link import Link, LinkSettings
 from firmware.wire.refusals import Refusal
 from firmware.wire.topics import Topics
 from hal.pins.outputs import PinsError
+from hal.pins.strict import strict_gpiod_warning
 from hal.ports import CodeSeen, DeviceLost, Event, Progress
 
 FRAMES = 10
@@ -110,6 +111,9 @@ def _pins(bench: Bench) -> Result:
         levels = hardware.pins.read()
     finally:
         hardware.close()
+    strict = strict_gpiod_warning() if bench.board.sim is None else None
+    if strict is not None:
+        return Result(False, strict, "dtparam=strict_gpiod in config.txt, then reboot")
     shown = ", ".join(f"{name} {'active' if level else 'rest'}" for name, level in levels.items())
     if levels.get("fire"):
         return Result(None, shown, "the fire loop is open: fire, or a broken wire")

@@ -36,6 +36,8 @@ REFUSALS_A_MINUTE = 30
 """More refusal records than this are only counted: a roll of random codes must not fill the journal."""
 SPENT_S = 2.5 * 3600
 """A spent key is kept this long: the longest pass (2 h) and half an hour."""
+HELD_UP_S = 10.0
+"""The code of a pass that was granted so shortly before is still in its owner's hand, s."""
 CLAIM_S = 1.0
 """A claim is answered within 0.1 s by its own rules; one that never is counts as offline."""
 
@@ -73,6 +75,8 @@ class EntryPolicy:
         self._pending: dict[int, _Pending] = {}
         self.last_token = 0
         self._kinds: dict[int, str] = {}
+        self._open: dict[int, bytes] = {}
+        self._granted_at: dict[bytes, float] = {}
         self._spent_at: dict[tuple[bytes, str], float] = {}
         self._budget = float(REFUSALS_A_MINUTE)
         self._budget_at = 0.0
@@ -120,6 +124,8 @@ class EntryPolicy:
     def _shown(self, verdict: Verdict, now: float) -> list[Order]:
         outcome = verdict.outcome
         if isinstance(outcome, Refusal):
+            if outcome.reason == "used" and self._still_held_up(verdict.visit, now):
+                return []
             return self._refuse(outcome.reason, verdict.code, verdict.visit, now)
         visit = outcome.visit
         if any(p.commit.visit == visit and p.step in ("claim", "disk") for p in self._pending.values()):
@@ -129,6 +135,11 @@ class EntryPolicy:
         if len(self._pending) >= AT_ONCE:
             return self._refuse("busy", verdict.code, visit, now)
         return self._begin(outcome, now)
+
+    def _still_held_up(self, visit: bytes | None, now: float) -> bool:
+        """A pass that rotates while its owner still holds it up is no second try."""
+        since = self._granted_at.get(visit or b"")
+        return since is not None and (now - since < HELD_UP_S or visit in self._open.values())
 
     def _begin(self, good: Admissible, now: float) -> list[Order]:
         commit = Commit(
@@ -256,6 +267,8 @@ class EntryPolicy:
             return self._give_back(commit, uses, "gate-not-ready")
         self.counters["admitted"] += 1
         self._kinds[commit.token] = commit.kind
+        self._open[commit.token] = commit.visit
+        self._granted_at[commit.visit] = now
         grant = facts.Grant(commit.visit, commit.token, uses, commit.direction, commit.kind)
         told = Tell("opened", {"visit": commit.visit.hex(), "uses": uses, "kind": commit.kind})
         return [*self._gate(grant, now), told]
@@ -311,6 +324,7 @@ class EntryPolicy:
         self.counters["passed"] += 1
         if out.remaining == 0:
             self._kinds.pop(out.ref, None)
+            self._open.pop(out.ref, None)
         if out.visit is None:
             return [Tell("passed", {"visit": None, "remaining": out.remaining})]
         fields = {"visit": out.visit, "direction": out.direction}
@@ -320,6 +334,7 @@ class EntryPolicy:
     def _annulled(self, out: facts.Annulled) -> list[Order]:
         self.counters["annulled"] += 1
         kind = self._kinds.pop(out.ref, "entry")
+        self._open.pop(out.ref, None)
         if out.visit is None:
             return [Tell("annulled", {"visit": None, "why": out.why})]
         if kind not in CARRIES_GOODS:
@@ -343,6 +358,8 @@ class EntryPolicy:
         for key in [key for key, since in self._spent_at.items() if now - since > SPENT_S]:
             del self._spent_at[key]
             self.spent.pop(key, None)
+        for visit in [visit for visit, since in self._granted_at.items() if now - since > SPENT_S]:
+            del self._granted_at[visit]
 
     def unspend(self, visit: bytes, direction: str, uses: int) -> None:
         """The visit has these uses again."""

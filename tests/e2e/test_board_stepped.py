@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from firmware.sync.journal import JournalFault
-from firmware.wire.record_types import Admitted, Alarm, Annulled, Flags, Refused
+from firmware.wire.record_types import Admitted, Alarm, Annulled, Basket, Flags, Refused
 from firmware.wire.refusals import NAME_BY_NUMBER
+from firmware.wire.taglist import decode
 from tests.support.stepped import SteppedBoard
 
 Make = Callable[..., SteppedBoard]
@@ -82,6 +83,18 @@ def test_the_same_pass_again_is_used(make: Make) -> None:
     board.show_pass(issued)
     assert refusals(board) == ["used"]
     assert not board.released
+
+
+def test_a_pass_that_rotates_in_its_owners_hand_is_no_second_try(make: Make) -> None:
+    board = make()
+    issued = board.issue(1)
+    board.show_pass(issued)
+    board.clock.jump_ms += 30_000
+    board.show_pass(issued)
+    assert refusals(board) == []
+    board.walk()
+    board.advance(12)
+    assert board.kinds() == ["Started", "Admitted", "Passed"]
 
 
 def test_who_does_not_walk_through_gets_the_use_back(make: Make) -> None:
@@ -272,3 +285,16 @@ def test_slow_disk_shows_one_moment_and_still_opens(make: Make) -> None:
     assert screen.lines == ("One moment",)
     board.advance(0.3)
     assert board.released
+
+
+def test_a_burst_of_tags_is_one_provisional_basket(make: Make) -> None:
+    board = make()
+    board.advance(2)
+    board.tags(1, 2, 3)
+    board.advance(10)
+    board.tags()
+    board.advance(10)
+    (basket,) = [r for r in board.records() if isinstance(r, Basket)]
+    assert basket.count == 3
+    assert list(decode(basket.tags)) == [number.to_bytes(12, "big") for number in (1, 2, 3)]
+    assert basket.flags & Flags.PROVISIONAL

@@ -33,7 +33,7 @@ class SteppedBoard:
     def __init__(
         self, data: Path, *, wall_ms: int = START_MS, quality: str = "declared", **change: Any
     ) -> None:
-        self.board = changed(load(BOARDS / "sim-entry.toml"), reader=None, **change)
+        self.board = changed(load(BOARDS / "sim-entry.toml"), **change)
         self.site = Site(store=STORE, board="entry-1", data=str(data), pass_keys={"1": PUBLIC.hex()})
         self.loop = SteppedLoop()
         asyncio.set_event_loop(self.loop)
@@ -87,6 +87,10 @@ class SteppedBoard:
 
     def walk(self, **walk: Any) -> None:
         self.app.world.lane.walk(Walk(**walk))
+
+    def tags(self, *numbers: int) -> None:
+        """Exactly these tags are in the reader's field."""
+        self.app.hardware.module.present([number.to_bytes(12, "big") for number in numbers])
 
     def fire(self, on: bool) -> None:
         self.app.world.lane.set_fire(on)

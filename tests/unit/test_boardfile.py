@@ -52,7 +52,7 @@ def test_shipped_files_load(path: Path) -> None:
             "beam_outer = { pin = 5 }",
             ["GPIO 5 is already used by pins.inputs.leaf"],
         ),
-        ("buzzer = { pin = 25 }", "buzzer = { pin = 99 }", ["pins.outputs", "53"]),
+        ("buzzer = { pin = 25 }", "buzzer = { pin = 99 }", ["pins.outputs.buzzer.pin", "27"]),
         ("motor = true", "open_s = 99", ["gate.open_s", "10.0"]),
         ("motor = true", 'open_s = "fast"', ["gate.open_s", "float"]),
         ("motor = true", "stuck_s = 20.0", ["gate: ", "stuck_s"]),
