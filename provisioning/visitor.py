@@ -55,6 +55,7 @@ class Visitor:
         self._stdin = sys.stdin is not None and sys.stdin.isatty()
         self._files = self._pictures()
         self._waiting: dict[str, float] = {}
+        self._faults: set[str] = set()
 
     def run(self) -> None:
         """Returns only by KeyboardInterrupt, or Trouble when the world is gone."""
@@ -68,6 +69,7 @@ class Visitor:
                     self._world.ask(walk={"people": seen.record.uses})
                 elif isinstance(seen.record, Refused) and seen.record.reason in (STALE, USED):
                     self._say("press Enter for a fresh pass" if self._stdin else "take a fresh pass", "  ")
+            self._tell_faults()
             self._look_into_inbox()
             self._keep_file_current()
             if self._stdin and select.select([sys.stdin], [], [], 0)[0]:
@@ -85,8 +87,11 @@ class Visitor:
         self._keep_file_current()
         if self._console.is_terminal:
             print(qr.terminal(ahead))
-        where = self._camera or "the gate's camera"
-        act = f"hold it to {where}" if self._camera else f"drop a photo of it into {_short(self._inbox)}"
+        act = (
+            f"take a photo and hold the phone to {self._camera}"
+            if self._camera
+            else f"drop a photo of it into {_short(self._inbox)}"
+        )
         self._console.print(
             "[bold]The door is yours.[/bold] This pass is good for one person; "
             f"its code changes every {STEP_S} s.",
@@ -114,6 +119,20 @@ class Visitor:
         qr.save_png(self._issued.shown_at(now), self._file)
         started = self._issued.fields.issued_at
         self._redraw_at = started + STEP_S * ((now - started) // STEP_S + 1)
+
+    def _tell_faults(self) -> None:
+        """A fault of the board (a camera that is not there) once when it comes, once when it is over."""
+        said = self._listener.state.get("faults")
+        faults = {
+            str(one.get("part")): f"{one.get('reason')}; check: {one.get('check')}"
+            for one in (said if isinstance(said, list) else [])
+            if isinstance(one, dict)
+        }
+        for part in faults.keys() - self._faults:
+            self._say(f"FAULT {part}: {faults[part]}")
+        for part in self._faults - faults.keys():
+            self._say(f"{part} is well again")
+        self._faults = set(faults)
 
     # -- pictures that say nothing -------------------------------------------------------------------
 
