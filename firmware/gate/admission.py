@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from firmware.wire.codes import classify
 from firmware.wire.passes import MAX_SHOWN_BYTES, Pass, verify
@@ -58,6 +59,8 @@ class Verdict:
     code: str
     outcome: Admissible | Refusal
     visit: bytes | None = None
+    mark: bytes = b""
+    """Tells one showing of a rotating pass from the next: 4 bytes of the code's hash, never the code."""
 
 
 def judge(
@@ -82,12 +85,13 @@ def judge(
     if isinstance(shown, Refusal):
         return Verdict(code, shown)
     kind = shown.kind
+    mark = sha256(data).digest()[:4]
     refusal = _house_rules(shown, kind, house, quality, used)
     if refusal is not None:
-        return Verdict(code, refusal, shown.visit)
+        return Verdict(code, refusal, shown.visit, mark)
     unsure = quality == "unsynced"
     good = Admissible(shown.visit, shown.party, kind, shown.campaign, shown.placement, unsure)
-    return Verdict(code, good, shown.visit)
+    return Verdict(code, good, shown.visit, mark)
 
 
 def _house_rules(

@@ -36,8 +36,6 @@ REFUSALS_A_MINUTE = 30
 """More refusal records than this are only counted: a roll of random codes must not fill the journal."""
 SPENT_S = 2.5 * 3600
 """A spent key is kept this long: the longest pass (2 h) and half an hour."""
-HELD_UP_S = 10.0
-"""The code of a pass that was granted so shortly before is still in its owner's hand, s."""
 CLAIM_S = 1.0
 """A claim is answered within 0.1 s by its own rules; one that never is counts as offline."""
 
@@ -58,6 +56,7 @@ class Rules:
 @dataclass
 class _Pending:
     commit: Commit
+    mark: bytes
     step: str  # "claim", "disk", "given-up", "in-memory"
     since: float
     told: bool = False
@@ -75,8 +74,7 @@ class EntryPolicy:
         self._pending: dict[int, _Pending] = {}
         self.last_token = 0
         self._kinds: dict[int, str] = {}
-        self._open: dict[int, bytes] = {}
-        self._granted_at: dict[bytes, float] = {}
+        self._open: dict[int, tuple[bytes, bytes]] = {}
         self._spent_at: dict[tuple[bytes, str], float] = {}
         self._budget = float(REFUSALS_A_MINUTE)
         self._budget_at = 0.0
@@ -124,7 +122,7 @@ class EntryPolicy:
     def _shown(self, verdict: Verdict, now: float) -> list[Order]:
         outcome = verdict.outcome
         if isinstance(outcome, Refusal):
-            if outcome.reason == "used" and self._still_held_up(verdict.visit, now):
+            if outcome.reason == "used" and self._still_held_up(verdict):
                 return []
             return self._refuse(outcome.reason, verdict.code, verdict.visit, now)
         visit = outcome.visit
@@ -134,14 +132,14 @@ class EntryPolicy:
             return self._refuse(reason, verdict.code, visit, now)
         if len(self._pending) >= AT_ONCE:
             return self._refuse("busy", verdict.code, visit, now)
-        return self._begin(outcome, now)
+        return self._begin(outcome, verdict.mark, now)
 
-    def _still_held_up(self, visit: bytes | None, now: float) -> bool:
-        """A pass that rotates while its owner still holds it up is no second try."""
-        since = self._granted_at.get(visit or b"")
-        return since is not None and (now - since < HELD_UP_S or visit in self._open.values())
+    def _still_held_up(self, verdict: Verdict) -> bool:
+        """A pass that rotates in its owner's hand is no second try; the same code again is one."""
+        marks = [mark for visit, mark in self._open.values() if visit == verdict.visit]
+        return bool(marks) and verdict.mark not in marks
 
-    def _begin(self, good: Admissible, now: float) -> list[Order]:
+    def _begin(self, good: Admissible, mark: bytes, now: float) -> list[Order]:
         commit = Commit(
             self._next_token(),
             good.visit,
@@ -158,11 +156,11 @@ class EntryPolicy:
         if self.rules.direction == "out":
             # People get out whatever the disk does: the record follows.
             uses = commit.party or good.party
-            return [*orders, replace(commit, late=True), *self._grant(commit, uses, now)]
+            return [*orders, replace(commit, late=True), *self._grant(commit, uses, mark, now)]
         if commit.party == 0:
-            self._pending[commit.token] = _Pending(commit, "disk", now)
+            self._pending[commit.token] = _Pending(commit, mark, "disk", now)
             return [*orders, commit]
-        self._pending[commit.token] = _Pending(commit, "claim", now)
+        self._pending[commit.token] = _Pending(commit, mark, "claim", now)
         return [*orders, Claim(commit.token, commit.visit, commit.direction)]
 
     def _claimed(self, answer: Claimed, now: float) -> list[Order]:
@@ -193,7 +191,7 @@ class EntryPolicy:
         if pending.step == "given-up":
             # The shopper was turned away; the disk took it after all.
             return self._give_back(commit, answer.uses, "too-late")
-        return self._grant(commit, answer.uses, now)
+        return self._grant(commit, answer.uses, pending.mark, now)
 
     def _failed(self, token: int, reason: str, now: float) -> list[Order]:
         pending = self._pending.pop(token, None)
@@ -215,7 +213,7 @@ class EntryPolicy:
             return self._refuse("used", "pass", commit.visit, now)
         self._spend(commit, uses, now)
         alarm = self._alarm("disk-fault", f"an admission is kept in memory only: {reason}")
-        return [alarm, *self._grant(commit, uses, now)]
+        return [alarm, *self._grant(commit, uses, pending.mark, now)]
 
     def _late(self, commit: Commit) -> Commit:
         """The same admission for the journal's backlog: written once the disk is back."""
@@ -262,13 +260,12 @@ class EntryPolicy:
 
     # -- out -----------------------------------------------------------------------------------
 
-    def _grant(self, commit: Commit, uses: int, now: float) -> list[Order]:
+    def _grant(self, commit: Commit, uses: int, mark: bytes, now: float) -> list[Order]:
         if self.gate.accepts(self.rules.direction) is not None:
             return self._give_back(commit, uses, "gate-not-ready")
         self.counters["admitted"] += 1
         self._kinds[commit.token] = commit.kind
-        self._open[commit.token] = commit.visit
-        self._granted_at[commit.visit] = now
+        self._open[commit.token] = (commit.visit, mark)
         grant = facts.Grant(commit.visit, commit.token, uses, commit.direction, commit.kind)
         told = Tell("opened", {"visit": commit.visit.hex(), "uses": uses, "kind": commit.kind})
         return [*self._gate(grant, now), told]
@@ -358,8 +355,6 @@ class EntryPolicy:
         for key in [key for key, since in self._spent_at.items() if now - since > SPENT_S]:
             del self._spent_at[key]
             self.spent.pop(key, None)
-        for visit in [visit for visit, since in self._granted_at.items() if now - since > SPENT_S]:
-            del self._granted_at[visit]
 
     def unspend(self, visit: bytes, direction: str, uses: int) -> None:
         """The visit has these uses again."""

@@ -95,6 +95,17 @@ def test_a_pass_that_rotates_in_its_owners_hand_is_no_second_try(make: Make) -> 
     board.walk()
     board.advance(12)
     assert board.kinds() == ["Started", "Admitted", "Passed"]
+    board.clock.jump_ms += 30_000
+    board.show_pass(issued)
+    assert refusals(board) == ["used"]
+
+
+def test_the_same_code_again_while_its_owner_passes_is_a_second_try(make: Make) -> None:
+    board = make()
+    issued = board.issue(1)
+    board.show_pass(issued)
+    board.show_pass(issued)
+    assert refusals(board) == ["used"]
 
 
 def test_who_does_not_walk_through_gets_the_use_back(make: Make) -> None:
