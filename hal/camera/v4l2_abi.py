@@ -167,4 +167,6 @@ def fourcc(name: str) -> int:
 
 
 def fourcc_name(value: int) -> str:
-    return value.to_bytes(4, "little").decode("ascii", "replace").rstrip()
+    """As text; "-BE" marks the big-endian variant, which the kernel keeps in the top bit."""
+    name = (value & 0x7FFFFFFF).to_bytes(4, "little").decode("ascii", "replace").rstrip()
+    return f"{name}-BE" if value >> 31 else name

@@ -146,15 +146,18 @@ class TestLadder:
         assert plan.log[-4:] == ["close", "stop", "open", "start"]
         assert [name for name, _ in notes] == ["camera_restarts", "camera_reopens"]
 
-    def test_incurable_is_lost_without_touching_the_camera_again(self, camera, plan):
+    def test_incurable_is_lost_without_touching_the_camera_again(self, camera, plan, mocker):
+        unregister = mocker.patch("hal.camera.pi.atexit.unregister")
         plan.hang_after = 0
         camera.open()
         lost = lose(camera)
         assert "no new frames" in lost.reason
         assert "ribbon cable" in lost.check
+        assert plan.log.count("close") == 1  # of the camera that was opened anew; the last one is left alone
         done = list(plan.log)
         camera.close()
         assert plan.log == done
+        unregister.assert_called_once_with(plan.made[-1].close)  # picamera2 would close it at exit
 
     def test_frozen_stamp_is_no_progress(self, camera, plan):
         camera.open()

@@ -35,12 +35,16 @@ def look(opened: V4l2) -> Frame:
     pytest.fail("no frame")
 
 
+def look_on(opened: V4l2) -> None:
+    for _ in range(100):
+        opened.frame(1.0)
+
+
 @pytest.mark.skipif(ctypes.sizeof(ctypes.c_void_p) != 8, reason="the sizes of 64-bit systems")
 def test_structs_and_numbers_are_the_kernel_s():
     """Compared once with ``linux/videodev2.h`` by a C compiler."""
-    structs = [
-        abi.Capability, abi.FormatDescription, abi.Format, abi.StreamParameters, abi.RequestBuffers, abi.Buffer,
-    ]  # fmt: skip
+    structs = [abi.Capability, abi.FormatDescription, abi.Format]
+    structs += [abi.StreamParameters, abi.RequestBuffers, abi.Buffer]
     assert [ctypes.sizeof(struct) for struct in structs] == [104, 64, 208, 204, 20, 88]
     assert (abi.Format.fmt.offset, abi.Buffer.timestamp.offset, abi.Buffer.m.offset) == (8, 24, 64)
     assert (abi.Buffer.sequence.offset, abi.Buffer.length.offset, abi.Buffer.request_fd.offset) == (
@@ -110,9 +114,16 @@ class TestStreaming:
         device = FakeVideo(fps=1000)
         opened = camera(device)
         opened.open()
-        for _ in range(20):
-            look(opened)
+        for _ in range(5):
+            while len(device._filled) < 3:
+                device._fill()
+            newest = device._filled[-1].index
+            device.stalled = True
+            shown = device._memory[newest][0]
+            assert look(opened).gray[0, 0] == shown
             assert device.held_by_driver == 0
+            assert len(device._queued) == 4
+            device.stalled = False
 
     def test_damaged_and_short_frames_are_dropped_and_noted_once(self):
         notes: list = []
@@ -149,8 +160,7 @@ class TestStreaming:
         look(opened)
         device.faults[where] = number
         with pytest.raises(CameraLost, match="/dev/video0") as lost:
-            for _ in range(100):
-                opened.frame(1.0)
+            look_on(opened)
         assert "cable" in lost.value.check
         device.faults[abi.STREAMOFF] = number
         opened.close()
@@ -162,8 +172,7 @@ class TestStreaming:
         opened.open()
         device.stalled = device.error_signal = True
         with pytest.raises(CameraLost, match="stream has failed"):
-            for _ in range(10):
-                opened.frame(1.0)
+            look_on(opened)
 
 
 class TestOpening:
