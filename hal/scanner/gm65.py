@@ -16,7 +16,6 @@ from hal.reader.serial_line import Line as Port
 from hal.reader.serial_line import SerialLine
 from hal.scanner.lines import VERSION_ADDRESS, Answer, Lines, read_command
 
-BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 STABLE_S = 10.0
 MAX_CODES = 32
 """Codes remembered as in view; the one seen longest ago is forgotten first."""
@@ -28,13 +27,15 @@ CHECK_SETUP = "scan the codes 'serial output', 'continuous mode' and 'tail CR' o
 class Timing:
     """Seconds. ``rearm_s``: a code counts again after it was not read for so long. ``gap_s``: a line that
     pauses for longer is given up. ``ask_s``: how often the head is asked whether it is there; ``answer_s``:
-    how long one answer may take. ``open_s``: how long opening the port may take."""
+    how long one answer may take. ``open_s``: how long opening the port may take. ``backoff_s``: pauses before
+    a lost port is opened again; the last one for good."""
 
     rearm_s: float = 3.0
     gap_s: float = 0.25
     ask_s: float = 10.0
     answer_s: float = 1.0
     open_s: float = 5.0
+    backoff_s: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 ASK_TRIES = 3
@@ -135,7 +136,8 @@ class Gm65:
             self._lost = True
             self._counts["scanner_lost"] += 1
             self._send(DeviceLost(self._name, reason, CHECK, now))
-        wait = BACKOFF_S[min(self._failures, len(BACKOFF_S) - 1)]
+        backoff = self._timing.backoff_s
+        wait = backoff[min(self._failures, len(backoff) - 1)]
         self._failures += 1
         self._arm(wait, self._open)
 

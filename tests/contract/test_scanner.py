@@ -19,7 +19,7 @@ from hal.scanner.lines import MAX_LINE, Answer, Line, Lines, answer, read_comman
 from hal.sim.gm65 import Head, InlineHead, SimulatedGm65
 
 PASS = b"TG1:" + b"A1" * 93
-QUICK = Timing(rearm_s=0.25, gap_s=0.05, ask_s=0.1, answer_s=0.1, open_s=5.0)
+QUICK = Timing(rearm_s=0.25, gap_s=0.05, ask_s=0.1, answer_s=0.1, open_s=5.0, backoff_s=(0.02, 0.05))
 
 
 class Rig:
@@ -186,7 +186,7 @@ class TestPort:
         rig.until(lambda: rig.scanner.stats()["scanner_opened"])
         rig.front.hold(PASS)
         rig.until(rig.codes)
-        rig.run(0.5)
+        rig.run(0.2)
         assert rig.head.asked == 0
         assert not rig.of(DeviceLost)
 
