@@ -8,7 +8,7 @@ from pathlib import Path
 
 import segno
 
-from firmware.wire import acks, commands, passes, records, topics
+from firmware.wire import acks, asks, commands, passes, records, tables, topics
 from firmware.wire.keys import parse_key_set
 from firmware.wire.refusals import REASONS
 
@@ -98,3 +98,28 @@ def test_every_topic_of_the_tables_parses() -> None:
         filled = re.sub(r"<[a-z]+>", "x1", name)
         below = "store" if name.split("/")[0] in ("status", "used", "tables") else "entry-1"
         assert topics.parse(f"tallygate/1/demo/{below}/{filled}") is not None, name
+
+
+def test_the_tables_are_those_of_the_program() -> None:
+    text = section("Tables")
+    shown = {row[0].strip("`"): (int(row[1]), int(row[2])) for row in rows(text) if row[0].startswith("`")}
+    assert shown == {name: (spec.entry_size, spec.buckets) for name, spec in tables.SPECS.items()}
+    assert f"at most {tables.MAX_MESSAGE:,} bytes" in text
+    assert text.count(f"at most {tables.MAX_DATA:,}") == 2
+    assert f"0 to {tables.MAX_ENTRY};" in text
+    assert tables.MAX_VERSION == 2**53 - 1
+    question = re.search(r'`(\{"table".*?\})`', text)
+    assert question is not None
+    assert asks.decode_table_question(question[1].encode()).table in tables.SPECS
+    answer = re.search(r'`(\{"wall_ms".*?\})`', text)
+    assert answer is not None
+    assert asks.decode_time_answer(answer[1].encode()) == 1_800_000_000_000
+
+
+def test_the_tables_examples_are_the_bytes() -> None:
+    lines = [line for line in section("Tables").splitlines() if line.startswith("    8")]
+    snapshot = tables.decode_snapshot(bytes.fromhex(lines[0]))
+    delta = tables.decode_delta(bytes.fromhex(lines[1]))
+    first = (1).to_bytes(8, "big")
+    assert snapshot == tables.snapshot_of(3, 8, [first, (2).to_bytes(8, "big")])
+    assert tables.take_delta(tables.snapshot_of(2, 8, [first]), delta) == snapshot
