@@ -128,7 +128,7 @@ def steps(issuer: Issuer) -> list[Step]:
             issuer.fresh(),
             {"people": 2, "speed_m_s": WALK_SPEED, "gap_m": 0.2},
         ),
-        # Late on purpose: shortly after a grant the same pass is still in its owner's hand, no second try.
+        # Late on purpose: its code may have rotated, and a rotated one in its owner's hand is no second try.
         Step("the first pass again", {"refused used": 1}, issuer.again("first")),
         Step(
             "three tagged items carried in",

@@ -164,10 +164,7 @@ class Visitor:
         for file, due in list(self._waiting.items()):
             if time.monotonic() > due:
                 del self._waiting[file]
-                self._say(
-                    f"{file}: no code that is new was read; take it closer, sharp, with its white margin "
-                    "(the pass that was let in just now is not asked again for some seconds)"
-                )
+                self._say(f"{file}: no code was read; take it closer, sharp, with its white margin")
 
     def _say(self, text: str, arrow: str = " ←") -> None:
         at = time.strftime("%H:%M:%S")

@@ -101,7 +101,7 @@ def test_pictures_that_say_nothing_are_answered(tmp_path: Path, monkeypatch: pyt
         tmp_path, drop("wall.jpg"), drop("unreadable/junk.png"), drop("phone.heic"), drop(".hidden.jpg"), None
     )
     assert "wall.jpg: taken up" in text
-    assert "wall.jpg: no code that is new was read" in text
+    assert "wall.jpg: no code was read" in text
     assert "junk.png: cannot be opened" in text
     assert "phone.heic: not a picture that is read here" in text
     assert "hidden" not in text
