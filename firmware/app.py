@@ -46,6 +46,8 @@ CAMERA_QUIET_S = 60.0
 """The supervisor restarts a dead camera by itself; after this long the whole program is restarted."""
 DISK_BUSY_S = 20.0
 FIRST_READING_S = 0.3
+FAULT_SHOWN_S = 10.0
+"""A fault of the disk that comes and goes is shown at least so long."""
 
 
 @dataclass(frozen=True)
@@ -216,8 +218,11 @@ class App:
 
     def _second(self) -> None:
         faults = self.controller.faults
-        if self.recorder.fault is not None:
-            faults.raise_("journal", self.recorder.fault, "disk full, read-only or worn out? (df, dmesg)")
+        failed = self.recorder.last_fault
+        if failed is not None and (
+            self.recorder.fault is not None or self.loop.time() - failed[0] < FAULT_SHOWN_S
+        ):
+            faults.raise_("journal", failed[1], "disk full, read-only or worn out? (df, dmesg)")
         elif self._journal_open:
             faults.clear("journal")
         if self.memory.fault is not None:

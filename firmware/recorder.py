@@ -57,6 +57,8 @@ class Recorder:
         self._retry: Any = None
         self.fault: str | None = None
         """The disk's fault in words while there is one."""
+        self.last_fault: tuple[float, str] | None = None
+        """When the disk failed last (loop time) and how: a fault that comes and goes must be seen."""
         self.dropped = 0
 
     def put(self, order: Commit | GiveBack | Note) -> None:
@@ -186,6 +188,7 @@ class Recorder:
         if self.fault is None:
             log.error("the journal cannot write: %s", error)
         self.fault = str(error)
+        self.last_fault = (self._guard.loop.time(), self.fault)
 
     def _recovered(self) -> None:
         if self.fault is not None and not self._backlog:

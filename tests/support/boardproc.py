@@ -47,6 +47,8 @@ class BoardProcess:
                 board[section] = {**board.get(section, {}), **value}
         # A socket's path is limited to 107 bytes; pytest's folders are long.
         self._short = tempfile.TemporaryDirectory(prefix="tg-")
+        self.scene = self.folder / "scene.pgm"
+        board["sim"]["scene"] = str(self.scene)
         board["sim"]["control"] = str(Path(self._short.name) / "w")
         self.board = board
         self.write()
@@ -166,13 +168,13 @@ class BoardProcess:
         )
 
     def show(self, text: str | bytes) -> None:
-        write_scene(self.data / "scene.pgm", render(text))
+        write_scene(self.scene, render(text))
 
     def show_pass(self, issued: Issued) -> None:
         self.show(issued.shown_at(time.time()))
 
     def take_away(self) -> None:
-        write_scene(self.data / "scene.pgm", wall())
+        write_scene(self.scene, wall())
 
     def status(self) -> dict[str, Any]:
         lane: dict[str, Any] = self.world.ask(status={})["lane"]
