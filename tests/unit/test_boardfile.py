@@ -48,8 +48,8 @@ def test_shipped_files_load(path: Path) -> None:
         ("beam_outer =", "beam_oter =", ['"pins.inputs.beam_oter"', 'did you mean "beam_outer"']),
         ("fire = { pin = 19, active_low = false }", "", ["pins.inputs.fire is missing"]),
         (
-            "beam_outer = { pin = 6 }",
-            "beam_outer = { pin = 5 }",
+            "beam_outer = { pin = 6,",
+            "beam_outer = { pin = 5,",
             ["GPIO 5 is already used by pins.inputs.leaf"],
         ),
         ("buzzer = { pin = 25 }", "buzzer = { pin = 99 }", ["pins.outputs.buzzer.pin", "27"]),
