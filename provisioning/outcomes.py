@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from firmware.gate.facts import ALARMS
 from firmware.wire.records import (
     Admitted,
     Alarm,
@@ -60,7 +61,8 @@ def sentence(record: Record) -> str:
         case Basket():
             return f"{record.count} tagged items read ({record.reason})"
         case Alarm():
-            return f"ALARM {record.kind}{': ' + record.detail if record.detail else ''}"
+            words = ALARMS.get(record.kind, record.detail).partition(":")[0]
+            return f"ALARM {record.kind}{': ' + words if words else ''}"
     return outcome(record)
 
 
