@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -235,6 +235,7 @@ class TestFramebuffer:
             assert np.array_equal(found, expected)
         assert not rows[:, 160 * bits // 8 :].any()
 
+    @settings(max_examples=40)
     @given(st.tuples(*[st.integers(0, 255)] * 3))
     def test_every_colour_in_565(self, colour):
         red, green, blue = colour
@@ -334,6 +335,7 @@ class TestDrawing:
             size = pen.fit(canvas, (words, "Please show your code"), box).size
             assert size * 0.7 / (800 / 154) >= 10
 
+    @settings(max_examples=40)
     @given(st.text(max_size=60), st.sampled_from([(320, 240), (100, 60)]))
     def test_no_text_breaks_it(self, text, size):
         assert draw(Screen("stop", (text, text[::-1])), size).size == size

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware.loop import SteppedLoop
@@ -255,6 +255,7 @@ class TestLines:
         assert Lines().feed(b"x" * length + b"\r") == [Line(b"x" * length)]
         assert Lines().feed(b"x" * (MAX_LINE + 1) + b"\rok\r") == [Line(b"ok")]
 
+    @settings(max_examples=50)
     @given(
         st.lists(
             st.one_of(

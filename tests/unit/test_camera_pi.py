@@ -20,7 +20,7 @@ from hal.vision.supervisor import CameraSource
 from hal.vision.supervisor import Limits as Deadlines
 from tests.support.fakepi import SENSOR, Plan, modules
 
-QUICK = Limits(stall_s=0.05, first_s=0.05, settled_s=0.2)
+QUICK = Limits(stall_s=0.05, first_s=0.05, settled_s=0.1)
 
 
 @pytest.fixture
