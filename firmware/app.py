@@ -139,6 +139,7 @@ class App:
         self.controller.recorder = self.recorder
         self.desk.run(lambda journal: None, self._first_open)
         self.memory.load(self.uplink.remembered)
+        self.uplink.tables.load()
         self.pins.start(self._input)
         if reader is not None:
             reader.start(self.controller.post)
@@ -316,6 +317,7 @@ class App:
                 "admission": {
                     n: getattr(self.board.admission, n) for n in ("on_disk_fault", "moment_s", "give_up_s")
                 },
+                "state": self.policy.gate.state,
                 "levels": self.pins.read(),
                 "spent": [[v.hex(), d, n] for (v, d), n in self.policy.spent.items()],
                 "token": self.policy.last_token,

@@ -1,4 +1,4 @@
-"""The board's side of the link: state and health out, commands and other gates' claims in. Loop thread.
+"""The board's side of the link: state and health out, commands, tables, claims in. Loop thread.
 
 Records go by themselves (``firmware.sync.link``); this module says what the board is, obeys commands that
 are fresh, and answers claims between gates.  With no link it stays quiet and the gate works on.
@@ -11,7 +11,7 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -25,11 +25,14 @@ from firmware.health import (
     state_message,
     will_message,
 )
+from firmware.housetables import HouseTables
 from firmware.memory import Values
 from firmware.sync.disk_port import DiskPort
 from firmware.sync.journal import JournalStats
 from firmware.sync.link import Arrived, Link, LinkDown, LinkEvent, LinkSettings, LinkUp
+from firmware.sync.tables import Tables
 from firmware.wallclock import WallClock
+from firmware.wire.asks import EXPIRY_S, TIME_QUESTION, AskError, decode_time_answer
 from firmware.wire.commands import Command, CommandRefused, Inbox
 
 if TYPE_CHECKING:
@@ -44,10 +47,6 @@ SOON_S = 0.2
 """A changed state is sent this long after the change: one message for a burst of changes."""
 GATE_COMMANDS = ("close", "release", "reset")
 SHOP_STATES = {"open-shop": "open", "close-shop": "closed", "lockdown": "lockdown"}
-
-
-class _Time(msgspec.Struct):
-    wall_ms: Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 
 
 class Uplink:
@@ -87,6 +86,9 @@ class Uplink:
         )
         self.topics = self.link.topics
         self.claims = GateClaims(app.guard, self.link, app.boot, lambda: app.policy.spent)
+        house = HouseTables(lambda: app.controller)
+        path = app.data / "tables.sqlite"
+        self.tables = Tables(app.guard, app.papers, path, self.link, house.check, house.changed)
 
     @property
     def app(self) -> App:
@@ -99,6 +101,7 @@ class Uplink:
         if self._soon is not None:
             self._soon.cancel()
         self.claims.close()
+        self.tables.close()
         self.link.close()
 
     # -- out -----------------------------------------------------------------------------------
@@ -129,6 +132,12 @@ class Uplink:
         """Called every second: the heartbeat, and what changed meanwhile."""
         self.link.clock_changed()
         self._keep_time()
+        self.tables.second()
+        if self.tables.fault is not None:
+            check = "the card (dmesg, df); the shop sends its tables again by itself"
+            self._app.controller.faults.raise_("tables", self.tables.fault, check)
+        else:
+            self._app.controller.faults.clear("tables")
         if self._app.controller.faults.changed:
             self._app.controller.faults.changed = False
             self.soon()
@@ -144,7 +153,8 @@ class Uplink:
             self._ask_at = now + ASK_TIME_S
             self._asked = (os.urandom(8), now)
             answer = self.topics.ans("time")
-            self.link.publish(self.topics.ask("time"), b"{}", 0, False, 10, answer, self._asked[0])
+            ask = self.topics.ask("time")
+            self.link.publish(ask, TIME_QUESTION, 0, False, EXPIRY_S, answer, self._asked[0])
         if now >= self._floor_at and (floor := clock.floor()) is not None:
             self._floor_at = now + FLOOR_S
             self._app.memory.keep("clock", {"floor_ms": floor})
@@ -155,9 +165,9 @@ class Uplink:
             return
         self._asked = None
         try:
-            wall_ms = msgspec.json.decode(event.payload, type=_Time).wall_ms
-        except msgspec.MsgspecError:
-            log.warning("the shop's answer to ask/time is unreadable")
+            wall_ms = decode_time_answer(event.payload)
+        except AskError as error:
+            log.warning("%s", error)
             return
         if clock.told(wall_ms, self._loop.time() - asked[1]):
             log.info("the clock is set by the shop")
@@ -200,7 +210,7 @@ class Uplink:
                 "records_skipped": known.skipped,
                 "records_damaged": known.damaged,
             }
-        figures |= self.link.health()
+        figures |= self.tables.figures() | self.link.health()
         self.link.publish(self.topics.health, health_message(figures), 0, True, expiry)
 
     # -- in ------------------------------------------------------------------------------------
@@ -212,6 +222,7 @@ class Uplink:
             self.link.publish(self.topics.discovery, discovery, 1, True)
             self._app.controller.faults.clear("link")
             self.claims.connected()
+            self.tables.connected()
             self.soon()
         elif isinstance(event, LinkDown):
             check = "network cable or Wi-Fi, broker address in the site file, the shop computer"
@@ -223,6 +234,8 @@ class Uplink:
             self._time_told(event)
         elif event.kind in ("claim", "used"):
             self.claims.arrived(event)
+        elif event.kind in ("table", "delta") or (event.kind == "ans" and event.names == ("table",)):
+            self.tables.arrived(event)
 
     def _command(self, event: Arrived) -> None:
         clock = self._app.clock

@@ -1,0 +1,60 @@
+"""What pushed tables mean at a gate: revoked visits and pass keys of its ``House``. Loop thread.
+
+The site file's keys are good until the shop has pushed a key set. Must never leave a board without a key.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from firmware.health import Faults
+from firmware.wire.keys import KeySetError, parse_key_set
+from firmware.wire.tables import Snapshot
+
+if TYPE_CHECKING:
+    from firmware.controller import Controller
+
+log = logging.getLogger("tables")
+
+CHECK = "the keys in the shop (python -m store keys list); the gate goes on with those it has"
+
+
+class HouseTables:
+    """``controller()`` is asked late: it is built after the link."""
+
+    def __init__(self, controller: Callable[[], Controller]) -> None:
+        self._controller = controller
+
+    def check(self, name: str, snapshot: Snapshot) -> str | None:
+        """Why this content cannot be used; None where it can. Raises the fault ``keys``, and clears it."""
+        if name != "keys":
+            return None
+        faults: Faults = self._controller().faults
+        try:
+            found = parse_key_set(snapshot.data)
+            why = None if found.active else "the shop's key set has no key that may be used"
+        except KeySetError as error:
+            why = f"the shop's key set cannot be read: {error}"
+        if why is None:
+            faults.clear("keys")
+        elif faults.raise_("keys", why, CHECK):
+            log.error("%s; refused: %s", why, CHECK)
+        return why
+
+    def changed(self, name: str, buckets: dict[str, Snapshot]) -> None:
+        """Content that is on the disk: in force from here on."""
+        controller = self._controller()
+        if name == "revoked":
+            visits = frozenset(visit for one in buckets.values() for visit in one.entries)
+            if visits != controller.house.revoked:
+                log.info("%d visits are revoked", len(visits))
+            controller.house = replace(controller.house, revoked=visits)
+        elif name == "keys":
+            for snapshot in buckets.values():
+                keys = parse_key_set(snapshot.data).active
+                if keys != controller.house.keys:
+                    log.info("pass keys are now %s", ", ".join(map(str, sorted(keys))))
+                controller.house = replace(controller.house, keys=keys)
