@@ -110,7 +110,7 @@ class CameraSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     driver: Literal["simulated", "pi", "v4l2", "pictures"]
     """``pi`` is picamera2; ``v4l2`` a USB camera; ``pictures`` a folder of image files."""
     device: Line = "/dev/video0"
-    """v4l2: the device; pictures: the folder."""
+    """v4l2: the device; pictures: the folder; pi: the camera's number ("0", "1")."""
     width: Annotated[int, Meta(ge=160, le=1920)] = 640
     """Frame width, pixels."""
     height: Annotated[int, Meta(ge=120, le=1080)] = 480
