@@ -44,7 +44,7 @@ lint: $(STAMP) ## Check style, types and import rules
 bench: broker ## Measure speed, size and rates beside peers, as a table
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]' \
 	  || echo "The peers for comparison could not be installed (see above); their columns stay empty."
-	@for file in $$(grep -l '^if __name__' benchmarks/*.py); do \
+	@for file in benchmarks/bench_*.py; do \
 	  echo; echo "== $$file"; PYTHONPATH=. $(BIN)/python "$$file"; done
 
 mutants: $(STAMP) ## Change each row of the gate table and see a scenario fail

@@ -62,6 +62,7 @@ class BoardProcess:
         self.file.with_name("site.toml").write_text(toml_text.dumps(site))
         self._log = self.folder / "board.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.command = ["-m", "firmware"]
         self.world = WorldClient(Path(board["sim"]["control"]))
         self.systemd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.systemd.bind(str(Path(self._short.name) / "n"))
@@ -88,7 +89,7 @@ class BoardProcess:
         }
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "firmware", "run", str(self.file)],
+                [sys.executable, *self.command, "run", str(self.file)],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,

@@ -1,6 +1,6 @@
 """Journal append time and bytes against queue depth, beside TinyDB's default storage in the same run.
 
-    python benchmarks/journal.py [--quick] [--folder DIR]
+    python benchmarks/bench_journal.py [--quick] [--folder DIR]
 
 Both keep the same record (a basket of ten tags) and have taken it to the disk when the call returns. The
 folder should lie on the disk in question: /tmp is often memory. Prints a table and ratios; about 60 s,
