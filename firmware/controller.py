@@ -227,7 +227,7 @@ class Controller:
 
     def _commit(self, order: Commit) -> None:
         """The journal knows this gate's uses only: what other gates granted is taken off here."""
-        if order.party:
+        if order.party and not order.granted:
             self._claimed[order.token] = (order.visit, order.direction)
             left = order.party - self.parts.claims.used(order.visit, order.direction)
             if left <= 0:

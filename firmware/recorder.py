@@ -64,7 +64,7 @@ class Recorder:
     def put(self, order: Commit | GiveBack | Note) -> None:
         """Write the order's record. A fresh admission is tried once and answered."""
         job = _Job(order, self._stamp())
-        if isinstance(order, Commit) and not order.late:
+        if isinstance(order, Commit) and not order.granted:
             self._desk.run(
                 lambda journal: self._admit(journal, job), lambda r, e: self._admitted(order, r, e)
             )
@@ -96,8 +96,12 @@ class Recorder:
             ).body()
 
         if order.party == 0:
-            self._remember(order.token, journal.append(body(1), Kind.ADMITTED))
-            return 1
+            uses = order.granted or 1
+            self._remember(order.token, journal.append(body(uses), Kind.ADMITTED))
+            return uses
+        if order.granted:
+            self._remember(order.token, journal.admitted(body(order.granted)))
+            return order.granted
         granted = journal.admit(order.visit, order.direction, order.party, body)
         if not isinstance(granted, Granted):
             return 0

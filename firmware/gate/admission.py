@@ -50,6 +50,8 @@ class Admissible:
     campaign: int = 0
     placement: int = 0
     unsure: bool = False
+    left: int | None = None
+    """Of the party, who may still pass when uses here and at other gates are taken off; None = all."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ def judge(
     if refusal is not None:
         return Verdict(code, refusal, shown.visit, mark)
     unsure = quality == "unsynced"
-    good = Admissible(shown.visit, shown.party, kind, shown.campaign, shown.placement, unsure)
+    left = None if kind in CARRIES_GOODS else shown.party - used(shown.visit)
+    good = Admissible(shown.visit, shown.party, kind, shown.campaign, shown.placement, unsure, left)
     return Verdict(code, good, shown.visit, mark)
 
 

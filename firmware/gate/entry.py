@@ -32,6 +32,8 @@ from firmware.wire.refusals import REASONS, Refusal
 
 AT_ONCE = 4
 """Admissions between code and grant at a time; one more is refused as busy."""
+UNANSWERED = 64
+"""Admissions that a hung disk has not answered; one more is refused as busy."""
 REFUSALS_A_MINUTE = 30
 """More refusal records than this are only counted: a roll of random codes must not fill the journal."""
 SPENT_S = 2.5 * 3600
@@ -57,9 +59,11 @@ class Rules:
 class _Pending:
     commit: Commit
     mark: bytes
+    left: int
     step: str  # "claim", "disk", "given-up", "in-memory"
     since: float
     told: bool = False
+    granted: int = 0  # in memory
 
 
 class EntryPolicy:
@@ -126,11 +130,12 @@ class EntryPolicy:
                 return []
             return self._refuse(outcome.reason, verdict.code, verdict.visit, now)
         visit = outcome.visit
-        if any(p.commit.visit == visit and p.step in ("claim", "disk") for p in self._pending.values()):
-            return []  # the same pass again while its first showing is still on its way
+        on_their_way = [p.commit.visit for p in self._pending.values() if p.step in ("claim", "disk")]
+        if visit in on_their_way or self._still_held_up(verdict):
+            return []  # the same pass again while its first showing is still on its way, or open
         if (reason := self.gate.accepts(self.rules.direction)) is not None:
             return self._refuse(reason, verdict.code, visit, now)
-        if len(self._pending) >= AT_ONCE:
+        if len(on_their_way) >= AT_ONCE or len(self._pending) >= UNANSWERED:
             return self._refuse("busy", verdict.code, visit, now)
         return self._begin(outcome, verdict.mark, now)
 
@@ -149,18 +154,19 @@ class EntryPolicy:
             good.campaign,
             good.placement,
         )
+        left = good.party if good.left is None else good.left
         self._forget(now)
         orders: list[Order] = []
         if good.unsure:
             orders.append(self._alarm("clock-unsure", "a pass was accepted with the clock unsynchronised"))
         if self.rules.direction == "out":
             # People get out whatever the disk does: the record follows.
-            uses = commit.party or good.party
-            return [*orders, replace(commit, late=True), *self._grant(commit, uses, mark, now)]
-        if commit.party == 0:
-            self._pending[commit.token] = _Pending(commit, mark, "disk", now)
+            self._spend(commit, left, now)
+            return [*orders, replace(commit, granted=left), *self._grant(commit, left, mark, now)]
+        step = "claim" if commit.party else "disk"
+        self._pending[commit.token] = _Pending(commit, mark, left, step, now)
+        if step == "disk":
             return [*orders, commit]
-        self._pending[commit.token] = _Pending(commit, mark, "claim", now)
         return [*orders, Claim(commit.token, commit.visit, commit.direction)]
 
     def _claimed(self, answer: Claimed, now: float) -> list[Order]:
@@ -181,43 +187,52 @@ class EntryPolicy:
         pending = self._pending.pop(answer.token, None)
         if pending is None:
             return []  # the exit's own: granted before it was written
-        commit = pending.commit
-        if pending.step == "in-memory":
-            return []  # granted already; now it is on the disk as well
-        if answer.uses == 0:
-            late = pending.step == "given-up"
-            return [] if late else self._refuse("used", "pass", commit.visit, now)
-        self._spend(commit, answer.uses, now)
+        commit, uses = pending.commit, answer.uses
         if pending.step == "given-up":
             # The shopper was turned away; the disk took it after all.
-            return self._give_back(commit, answer.uses, "too-late")
-        return self._grant(commit, answer.uses, pending.mark, now)
+            return [self._back(commit, uses, "too-late")] if uses else []
+        if pending.step == "in-memory":
+            if uses > pending.granted:
+                return [self._back(commit, uses - pending.granted, "too-late")]
+            # Granted already: what the journal did not grant was let through all the same.
+            return [self._late(commit, pending.granted - uses)] if uses < pending.granted else []
+        # What was granted while the disk failed may not be in the journal's count yet.
+        left = commit.party - self.used(commit.visit) if commit.party else uses
+        over = max(0, uses - left)
+        orders: list[Order] = [self._back(commit, over, "used")] if over else []
+        if uses == over:
+            return [*orders, *self._refuse("used", "pass", commit.visit, now)]
+        self._spend(commit, uses - over, now)
+        return [*orders, *self._grant(commit, uses - over, pending.mark, now)]
 
     def _failed(self, token: int, reason: str, now: float) -> list[Order]:
         pending = self._pending.pop(token, None)
         if pending is None or pending.step == "given-up":
             return []
         if pending.step == "in-memory":
-            return [self._late(pending.commit)]
+            return [self._late(pending.commit, pending.granted)]
         orders = self._disk_fault(pending, reason, now)
-        admitted = self.rules.on_disk_fault != "refuse" and pending.commit.token in self._kinds
-        return [self._late(pending.commit), *orders] if admitted else orders
+        return [self._late(pending.commit, pending.granted), *orders] if pending.granted else orders
 
     def _disk_fault(self, pending: _Pending, reason: str, now: float) -> list[Order]:
+        """The board file's rule: refuse, or let people in and remember it."""
         commit = pending.commit
         if self.rules.on_disk_fault == "refuse":
             alarm = self._alarm("disk-fault", f"an admission was refused: {reason}")
             return [alarm, *self._refuse("disk-fault", "pass", commit.visit, now)]
-        uses = (commit.party - self.used(commit.visit)) if commit.party else 1
+        if (closed := self.gate.accepts(self.rules.direction)) is not None:
+            return self._refuse(closed, "pass", commit.visit, now)
+        uses = min(pending.left, commit.party - self.used(commit.visit)) if commit.party else 1
         if uses <= 0:
             return self._refuse("used", "pass", commit.visit, now)
+        pending.step, pending.granted = "in-memory", uses
         self._spend(commit, uses, now)
         alarm = self._alarm("disk-fault", f"an admission is kept in memory only: {reason}")
         return [alarm, *self._grant(commit, uses, pending.mark, now)]
 
-    def _late(self, commit: Commit) -> Commit:
+    def _late(self, commit: Commit, granted: int) -> Commit:
         """The same admission for the journal's backlog: written once the disk is back."""
-        return replace(commit, flags=commit.flags | Flags.IN_MEMORY, late=True)
+        return replace(commit, flags=commit.flags | Flags.IN_MEMORY, granted=granted)
 
     def _due(self, pending: _Pending) -> float | None:
         if pending.step == "claim":
@@ -240,8 +255,7 @@ class EntryPolicy:
                 orders.append(Say("one-moment"))
             else:
                 # Kept, so that the disk's late answer is given back and not granted again.
-                refuse = self.rules.on_disk_fault == "refuse"
-                pending.step = "given-up" if refuse else "in-memory"
+                pending.step = "given-up"
                 orders += self._disk_fault(pending, "the disk did not answer in time", now)
         return orders
 
@@ -262,7 +276,8 @@ class EntryPolicy:
 
     def _grant(self, commit: Commit, uses: int, mark: bytes, now: float) -> list[Order]:
         if self.gate.accepts(self.rules.direction) is not None:
-            return self._give_back(commit, uses, "gate-not-ready")
+            self.unspend(commit.visit, commit.direction, uses)
+            return [self._back(commit, uses, "gate-not-ready")]
         self.counters["admitted"] += 1
         self._kinds[commit.token] = commit.kind
         self._open[commit.token] = (commit.visit, mark)
@@ -270,10 +285,10 @@ class EntryPolicy:
         told = Tell("opened", {"visit": commit.visit.hex(), "uses": uses, "kind": commit.kind})
         return [*self._gate(grant, now), told]
 
-    def _give_back(self, commit: Commit, uses: int, why: str) -> list[Order]:
-        self.unspend(commit.visit, commit.direction, uses)
+    def _back(self, commit: Commit, uses: int, why: str) -> GiveBack:
+        """What the journal granted and nobody was let through for."""
         self.counters["annulled"] += 1
-        return [GiveBack(commit.token, commit.visit, commit.direction, uses, why)]
+        return GiveBack(commit.token, commit.visit, commit.direction, uses, why)
 
     def _refuse(self, reason: str, code: str, visit: bytes | None, now: float) -> list[Order]:
         self.counters["refused"] += 1

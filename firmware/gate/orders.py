@@ -38,8 +38,8 @@ class Commit:
     campaign: int
     placement: int
     flags: Flags = Flags.NONE
-    late: bool = False
-    """Already granted in memory: kept until the disk takes it."""
+    granted: int = 0
+    """So many people were let through already: kept until the disk takes it, and not answered."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,6 +176,23 @@ class Journal:
             used.prune(db, now)
         return Granted(seq, uses)
 
+    def admitted(self, body: bytes) -> int:
+        """An admission that was granted without the disk: its uses are spent whatever the count says.
+
+        Returns its seq. Raises JournalFault; then the caller asks again."""
+        record = decode_body(body)
+        if not isinstance(record, Admitted):
+            raise RecordError("body must be an admitted record")
+        visit, direction, uses = record.visit, record.direction, record.uses
+        with self._file.transaction() as db:
+            self._room(self._fill())
+            now = self._clock()
+            seq = queue.insert(db, self._state, body, Kind.ADMITTED)
+            used.put(db, visit, direction, used.count(db, visit, direction) + uses, now)
+            used.open_admission(db, self._state.own.row_id(seq), visit, direction, uses, counted=True)
+            used.prune(db, now)
+        return seq
+
     def annul(self, visit: bytes, direction: str, uses: int, body: bytes) -> int:
         """Gives ``uses`` of an open admission back with its ``annulled`` record, in one commit.
 

@@ -298,6 +298,40 @@ def test_slow_disk_shows_one_moment_and_still_opens(make: Make) -> None:
     assert board.released
 
 
+def test_an_exit_pass_opens_once(make: Make) -> None:
+    board = make(board={"role": "exit"})
+    issued = board.issue(1, kind="exit")
+    board.show_pass(issued)
+    assert board.released
+    board.advance(20)
+    assert board.kinds() == ["Started", "Admitted", "Annulled"]
+    board.show_pass(issued)
+    board.walk(direction="out")
+    board.advance(20)
+    board.show_pass(issued)
+    assert refusals(board) == ["used"]
+    assert not board.released
+    assert board.kinds().count("Admitted") == 2
+    assert board.app.controller._claimed == {}
+
+
+def test_other_gates_uses_are_taken_off_and_what_was_granted_in_memory_is_written(make: Make) -> None:
+    board = make(admission={"on_disk_fault": "admit-in-memory"})
+    board.worker().fault = JournalFault("the disk is read-only", "the card; dmesg")
+    issued = board.issue(1, party=3)
+    elsewhere = {"uses": 1}
+    board.app.controller.parts.claims.used = lambda visit, direction: elsewhere["uses"]  # type: ignore[method-assign]
+    board.show_pass(issued)
+    assert board.events("opened")[0]["uses"] == 2
+    elsewhere["uses"] = 3  # the link is back: the others granted the same uses
+    board.walk(people=2)
+    board.advance(15)
+    board.worker().fault = None
+    board.advance(10)
+    (admitted,) = [r for r in board.records() if isinstance(r, Admitted)]
+    assert (admitted.uses, admitted.flags) == (2, Flags.IN_MEMORY | Flags.OFFLINE)
+
+
 def test_a_burst_of_tags_is_one_provisional_basket(make: Make) -> None:
     board = make()
     board.advance(2)

@@ -107,7 +107,7 @@ class SteppedBoard:
             placement=0,
             issued_at=fields.pop("issued_at", self.clock.wall_ms() // 1000),
             valid_for=fields.pop("valid_for", 3600),
-            settled=False,
+            settled=kind == "exit",
             seed=number.to_bytes(16, "big"),
         )
 
@@ -156,7 +156,7 @@ class SteppedBoard:
         asyncio.set_event_loop(None)
 
 
-def changed(board: Board, **sections: Any) -> Board:
+def changed(board: Board, /, **sections: Any) -> Board:
     """``board`` with sections replaced (None) or some of their keys changed (dict)."""
     plain: dict[str, Any] = msgspec.to_builtins(board)
     for name, value in sections.items():

@@ -14,7 +14,7 @@ import pytest
 from pytest_mock import MockerFixture
 
 from firmware.sync.journal import Granted, JournalFault
-from firmware.wire.records import Annulled
+from firmware.wire.records import Admitted, Annulled
 from tests.support.journals import Bench, visit
 from tests.support.killed_writer import Left
 
@@ -155,3 +155,12 @@ def test_faults_say_what_to_check(failing: Bench, code: int, words: str) -> None
     FailingConnection.code = sqlite3.SQLITE_IOERR_FSYNC
     assert caught.value.check
     assert str(failing.path) in caught.value.reason
+
+
+def test_what_was_granted_without_the_disk_is_written_whatever_the_count_says(failing: Bench) -> None:
+    failing.admit(visit(1))
+    body = Admitted(failing.clock(), visit(1), "in", 2, "entry").body()
+    assert failing.journal.admitted(body) == 2
+    assert failing.journal.spent() == {(visit(1), "in"): 3}
+    assert failing.annul(visit(1), 2, 2) == 3
+    assert failing.again().spent() == {(visit(1), "in"): 1}

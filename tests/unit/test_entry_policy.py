@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -37,8 +38,10 @@ def policy(**rules: Any) -> EntryPolicy:
     return made
 
 
-def good(visit: bytes = VISIT, party: int = 1, kind: str = "entry", unsure: bool = False) -> Verdict:
-    return Verdict("pass", Admissible(visit, party, kind, unsure=unsure), visit)
+def good(
+    visit: bytes = VISIT, party: int = 1, kind: str = "entry", unsure: bool = False, left: int | None = None
+) -> Verdict:
+    return Verdict("pass", Admissible(visit, party, kind, unsure=unsure, left=left), visit)
 
 
 def of(orders: list[Order], kind: type) -> list[Any]:
@@ -126,7 +129,7 @@ def test_failed_disk_admits_in_memory_by_name() -> None:
     orders = made.handle(CommitFailed(order.token, "disk full"), 1.0)
     assert released(orders)
     (late,) = of(orders, Commit)
-    assert late.late
+    assert late.granted == 1
     assert late.flags & Flags.IN_MEMORY
     assert notes(orders, Alarm)
     # The same pass again: this gate remembers without a disk.
@@ -152,7 +155,7 @@ def test_slow_disk_in_memory_that_fails_is_kept_for_later() -> None:
     made.handle(facts.Tick(), 1.5)
     (late,) = made.handle(CommitFailed(order.token, "gone"), 3.0)
     assert isinstance(late, Commit)
-    assert late.late
+    assert late.granted == 1
 
 
 def test_fire_between_commit_and_grant_gives_back() -> None:
@@ -228,3 +231,96 @@ def test_unsure_clock_is_alarmed() -> None:
     made = policy()
     orders = made.handle(good(unsure=True), 1.0)
     assert notes(orders, Alarm)[0].fields["kind"] == "clock-unsure"
+
+
+# -- granted before the disk took it: the exit, and a disk fault ------------------------------------
+
+
+def exit_policy() -> EntryPolicy:
+    made = EntryPolicy(Gate(Timing(), motor=True, kind="exit"), Rules("out"))
+    made.handle(facts.Levels(LEVELS), 0.0)
+    return made
+
+
+def test_exit_spends_the_pass_when_it_opens() -> None:
+    made = exit_policy()
+    (order,) = of(made.handle(good(kind="exit", party=3, left=2), 1.0), Commit)
+    assert (order.party, order.granted) == (3, 2)
+    assert made.used(VISIT) == 2
+
+
+def test_exit_gives_the_use_back_when_nobody_leaves() -> None:
+    made = exit_policy()
+    made.handle(good(kind="exit"), 1.0)
+    made.handle(InputChanged("leaf", False, 1.5), 1.5)
+    given: list[GiveBack] = []
+    while (due := made.deadline()) is not None and due < 60 and not given:
+        given += of(made.handle(facts.Tick(), due), GiveBack)
+    assert [one.uses for one in given] == [1]
+    assert made.used(VISIT) == 0
+
+
+def test_exit_of_staff_is_recorded_with_everybody_it_let_through() -> None:
+    made = exit_policy()
+    (order,) = of(made.handle(good(kind="staff", party=2), 1.0), Commit)
+    assert (order.party, order.granted) == (0, 2)
+    assert made.used(VISIT) == 0
+
+
+def test_in_memory_grants_no_more_than_the_other_gates_left() -> None:
+    made = policy(on_disk_fault="admit-in-memory")
+    order = commit(made, good(party=3, left=1), 1.0)
+    (late,) = of(made.handle(CommitFailed(order.token, "disk full"), 1.0), Commit)
+    assert late.granted == 1
+    assert made.used(VISIT) == 1
+
+
+def test_in_memory_is_refused_and_not_written_when_the_gate_cannot_open() -> None:
+    made = policy(on_disk_fault="admit-in-memory")
+    order = commit(made, good(), 1.0)
+    made.handle(InputChanged("fire", True, 1.01), 1.01)
+    orders = made.handle(CommitFailed(order.token, "disk full"), 1.02)
+    assert Say("refused", "fire") in orders
+    assert not of(orders, Commit) + of(orders, GiveBack)
+    assert made.used(VISIT) == 0
+
+
+def test_in_memory_admission_that_the_journal_calls_used_up_is_written_all_the_same() -> None:
+    """A journal that could not be read at the start knew of a use that this policy did not."""
+    made = policy(on_disk_fault="admit-in-memory")
+    order = commit(made, good(), 1.0)
+    made.handle(facts.Tick(), 1.15)
+    assert released(made.handle(facts.Tick(), 1.5))
+    (late,) = made.handle(Committed(order.token, 0), 3.0)
+    assert isinstance(late, Commit)
+    assert (late.granted, late.flags) == (1, Flags.IN_MEMORY)
+
+
+def test_uses_granted_in_memory_are_not_granted_again_by_a_journal_that_lags_behind() -> None:
+    made = policy(on_disk_fault="admit-in-memory")
+    order = commit(made, good(party=3), 1.0)
+    made.handle(CommitFailed(order.token, "disk full"), 1.0)
+    made.unspend(VISIT, "in", 1)
+    again = commit(made, good(party=3), 5.0)
+    orders = made.handle(Committed(again.token, 3), 5.0)
+    assert [one.uses for one in of(orders, GiveBack)] == [2]
+    assert made.used(VISIT) == 3
+
+
+def test_a_hung_disk_lets_more_than_a_few_in_where_the_board_file_says_so() -> None:
+    made = policy(on_disk_fault="admit-in-memory")
+    for n in range(3 * AT_ONCE):
+        at = 1.0 + 2 * n
+        commit(made, good(b"visit-%02d" % n), at)
+        made.handle(facts.Tick(), at + 0.15)
+        made.handle(facts.Tick(), at + 0.5)
+        made.handle(InputChanged("leaf", False, at + 0.6), at + 0.6)
+    assert made.counters["admitted"] == 3 * AT_ONCE
+
+
+def test_a_staff_pass_that_rotates_in_its_owners_hand_is_granted_once() -> None:
+    made = policy()
+    shown = Verdict("pass", Admissible(VISIT, 1, "staff"), VISIT, b"one")
+    (order,) = of(made.handle(shown, 1.0), Commit)
+    made.handle(Committed(order.token, 1), 1.0)
+    assert made.handle(replace(shown, mark=b"two"), 9.0) == []
