@@ -1,7 +1,7 @@
 """``python -m store``: the shop's side of the boards' records.
 
-``run`` keeps the ledger, ``init`` only makes or updates it, ``status`` reads it. Secrets are never taken
-from the command line.
+``run`` keeps the ledger, ``init`` only makes or updates it, ``status`` reads it, ``revoke`` and ``keys``
+change what boards accept. Secrets are never taken from the command line.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from firmware.wire.topics import check_id
+from store import tablecli
+from store.answers import Answers
 from store.ledger import LedgerError, migrate, name, open_ledger
+from store.push import TablePush
 from store.status import report
 from store.uplink import Broker, Message, Uplink
 from store.worker import Worker
@@ -24,6 +27,8 @@ EXAMPLE = """\
 examples:
   python -m store run --store-id demo --db sqlite:////var/lib/tallygate/ledger.sqlite --broker 127.0.0.1:1883
   python -m store status --db sqlite:////var/lib/tallygate/ledger.sqlite
+  python -m store revoke 00a1b2c3d4e5f607 --reason "lost phone" --db sqlite:////var/lib/tallygate/ledger.sqlite
+  python -m store keys list --db sqlite:////var/lib/tallygate/ledger.sqlite
 """
 
 
@@ -43,6 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
             engine = open_ledger(options.db)
             print(f"ledger {name(engine)}: schema {migrate(engine)}")
             return 0
+        if options.command in ("revoke", "keys"):
+            return tablecli.run(options)
         return report(options.db, as_json=options.json)
     except (LedgerError, _Usage) as error:
         print(f"store {options.command}: {error}", file=sys.stderr)
@@ -80,6 +87,8 @@ def _parser() -> argparse.ArgumentParser:
     status = commands.add_parser("status", parents=[db], help="what is in the ledger, and what needs a look")
     status.add_argument("--json", action="store_true", help="one JSON object instead of tables")
 
+    tablecli.add_commands(commands, db)
+
     commands.add_parser("init", parents=[db], help="make the ledger, or bring it up to date, and end")
     return parser
 
@@ -95,10 +104,11 @@ def _run(options: argparse.Namespace) -> int:
     migrate(engine)
     inbox: SimpleQueue[Message | None] = SimpleQueue()
     try:
-        uplink = Uplink(broker, options.store_id, options.worker, inbox)
+        answers = Answers(options.store_id)
+        uplink = Uplink(broker, options.store_id, options.worker, inbox, answers)
     except (OSError, ValueError) as error:
         raise _Usage(f"cannot use the TLS or password files: {error}; check --ca, --cert and --key") from None
-    worker = Worker(engine, uplink, inbox)
+    worker = Worker(engine, uplink, inbox, TablePush(engine, uplink, answers))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
     logging.getLogger("store").info(

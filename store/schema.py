@@ -1,8 +1,9 @@
 """The ledger's tables (SQLAlchemy Core), the same for SQLite and PostgreSQL.
 
 Facts are only ever inserted. What may change in place is bookkeeping that no auditor would miss: how far
-a journal is posted, what a board last said of itself, fault counters, the clearing time of an alarm.
-Must never hold a payment code, a key, or anything that names a person.
+a journal is posted, what a board last said of itself, fault counters, the clearing time of an alarm, the end
+of a revocation or a key, and what was last published of a table.
+Must never hold a payment code, a private key, or anything that names a person.
 
 Ids: epochs and visits are lower-case hex text (16 characters), EPCs upper-case hex, times milliseconds of
 the Unix epoch (``at_ms`` by the board's clock, ``*_ms`` elsewhere by the store's).
@@ -214,6 +215,40 @@ wire_faults = Table(
     Column("count", BigInteger, nullable=False),
     Column("detail", Text, nullable=False),
     Column("last_ms", BigInteger, nullable=False),
+)
+
+# Visits whose passes are withdrawn. A visit may be withdrawn, forgiven and withdrawn again.
+revocations = Table(
+    "revocations",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("visit", String(16), nullable=False),  # of a pass that may never have been shown: no foreign key
+    Column("reason", Text, nullable=False),
+    Column("revoked_ms", BigInteger, nullable=False),
+    Column("undone_ms", BigInteger),
+    Index("ix_revocations_visit", "visit"),
+)
+
+# Public keys that boards verify passes with. A number is never given to a second key.
+pass_keys = Table(
+    "pass_keys",
+    metadata,
+    Column("key_id", Integer, primary_key=True, autoincrement=False),
+    Column("public_key", String(64), nullable=False, unique=True),
+    Column("added_ms", BigInteger, nullable=False),
+    Column("retired_ms", BigInteger),
+)
+
+# What boards are told: one row per table and bucket, exactly as published under that version.
+pushed = Table(
+    "pushed_tables",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("bucket", String(8), primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("entry_size", Integer, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("changed_ms", BigInteger, nullable=False),
 )
 
 FACTS: tuple[Table, ...] = (

@@ -24,7 +24,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from firmware.wire.asks import EXPIRY_S as ANSWER_EXPIRY_S
 from firmware.wire.topics import StoreTopics
+from store.answers import QUESTIONS, Answers, Question
 
 SESSION_S = 7 * 24 * 3600
 KEEPALIVE_S = 15
@@ -67,13 +69,21 @@ class Uplink:
     """Keeps the store connected. ``inbox`` receives Messages from the network thread."""
 
     def __init__(
-        self, broker: Broker, store_id: str, worker: str, inbox: SimpleQueue[Message | None]
+        self,
+        broker: Broker,
+        store_id: str,
+        worker: str,
+        inbox: SimpleQueue[Message | None],
+        answers: Answers | None = None,
     ) -> None:
-        """Raises OSError or ssl.SSLError when a TLS or password file cannot be used."""
+        """``answers``: asked on the network thread; None: this worker answers no questions.
+
+        Raises OSError or ssl.SSLError when a TLS or password file cannot be used."""
         self._broker = broker
         self._topics = StoreTopics(store_id)
         self._status_topic = self._topics.status(worker)
         self._inbox = inbox
+        self._answers = answers
         self._stopping = threading.Event()
         self._session = 0
         self._connected = False
@@ -135,6 +145,24 @@ class Uplink:
     def send_nack(self, board: str, payload: bytes) -> None:
         self._client.publish(self._topics.of(board).nack, payload, qos=1)
 
+    @property
+    def session(self) -> int:
+        """How many connections there were; a new one may find another broker."""
+        return self._session
+
+    def send_table(self, name: str, bucket: str, payload: bytes) -> bool:
+        """The retained snapshot of one bucket. False: not connected, nothing is kept for later."""
+        return self._send_shop(self._topics.table(name, bucket), payload, retain=True)
+
+    def send_delta(self, name: str, bucket: str, payload: bytes) -> bool:
+        """A change of one bucket. False as for ``send_table``."""
+        return self._send_shop(self._topics.delta(name, bucket), payload, retain=False)
+
+    def _send_shop(self, topic: str, payload: bytes, *, retain: bool) -> bool:
+        if not self._connected:
+            return False
+        return self._client.publish(topic, payload, qos=1, retain=retain).rc == mqtt.MQTT_ERR_SUCCESS
+
     def condition(self, state: str, reason: str = "") -> None:
         """ "ok" or "degraded", shown in the store's status at once."""
         if self._condition != (state, reason):
@@ -191,7 +219,11 @@ class Uplink:
             self._note_lost(f"refused: {reason}; check the user or certificate name and the broker's ACL")
             return
         self._session += 1
-        client.subscribe([(self._topics.every("rec"), 1), (self._topics.every("state"), 1)])
+        wanted = [(self._topics.every("rec"), 1), (self._topics.every("state"), 1)]
+        if self._answers is not None:
+            # QoS 0: a question that waited for the store is worth nothing.
+            wanted += [(self._topics.every("ask", name), 0) for name in QUESTIONS]
+        client.subscribe(wanted)
         self._connected = True
         self._lost_logged = False
         self._next_beat = time.monotonic() + HEARTBEAT_S
@@ -218,9 +250,30 @@ class Uplink:
             )
 
     def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+        if "/ask/" in message.topic:
+            self._on_question(message)
+            return
         self._inbox.put(
             Message(self._session, message.mid, message.qos, message.topic, bytes(message.payload))
         )
+
+    def _on_question(self, message: mqtt.MQTTMessage) -> None:
+        if self._answers is None:
+            return
+        given = message.properties
+        question = Question(
+            message.topic,
+            bytes(message.payload),
+            message.retain,
+            getattr(given, "ResponseTopic", None),
+            getattr(given, "CorrelationData", None),
+        )
+        answer = self._answers.answer(question)
+        if answer is not None:
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            properties.CorrelationData = answer.correlation
+            properties.MessageExpiryInterval = ANSWER_EXPIRY_S
+            self._client.publish(answer.topic, answer.payload, qos=0, properties=properties)
 
     def _on_socket_open(self, _client: mqtt.Client, _data: Any, sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

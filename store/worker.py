@@ -18,6 +18,7 @@ from firmware.wire.topics import SHARED, parse
 from store import ingest
 from store.ingest import Arrived, Outcome
 from store.ledger import explain, name
+from store.push import TablePush
 from store.uplink import Message, Uplink
 
 BATCH = 200
@@ -29,10 +30,18 @@ log = logging.getLogger("store")
 
 
 class Worker:
-    """Runs until ``stop``. ``inbox`` is what the uplink posts to; a None in it only wakes."""
+    """Runs until ``stop``. ``inbox`` is what the uplink posts to; a None in it only wakes. ``tables``: None
+    where this worker sends none."""
 
-    def __init__(self, engine: Engine, uplink: Uplink, inbox: SimpleQueue[Message | None]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        uplink: Uplink,
+        inbox: SimpleQueue[Message | None],
+        tables: TablePush | None = None,
+    ) -> None:
         self._engine = engine
+        self._tables = tables
         self._uplink = uplink
         self._inbox = inbox
         self._stopping = False
@@ -51,11 +60,16 @@ class Worker:
             while not self._stopping:
                 if batch := self._collect():
                     self._serve(batch)
-                self._uplink.beat(time.monotonic())
+                now = time.monotonic()
+                self._uplink.beat(now)
+                if self._tables is not None:
+                    self._tables.turn(now)
                 if not self._uplink.alive:
                     log.error("the network thread ended; leaving so that the service manager starts afresh")
                     return 1
         finally:
+            if self._tables is not None:
+                self._tables.flush()
             self._uplink.stop()
             self._engine.dispose()
         log.info("stopped")

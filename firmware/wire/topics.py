@@ -50,12 +50,13 @@ class StoreTopics:
     def of(self, board: str) -> Topics:
         return Topics(self.store_id, board)
 
-    def every(self, kind: str) -> str:
-        """The filter for one kind of topic of all boards: "rec", "state", "ask" ..."""
-        if kind in _PLAIN:
+    def every(self, kind: str, name: str | None = None) -> str:
+        """The filter for one kind of topic of all boards: "rec", "state", "ask" ...; of "ask", "ans" and
+        "cmd" all names, or just ``name``."""
+        if kind in _PLAIN and name is None:
             return f"{self.prefix}/+/{kind}"
         if kind in _NAMED:
-            return f"{self.prefix}/+/{kind}/+"
+            return f"{self.prefix}/+/{kind}/{check_id(name, kind) if name is not None else '+'}"
         raise ValueError(f"{kind!r} is no kind of topic; known: {', '.join(_PLAIN + _NAMED)}")
 
     def status(self, worker: str) -> str:
