@@ -14,6 +14,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from provisioning import keys, toml_text
 from provisioning.trouble import BAD_INPUT, Trouble
@@ -21,6 +22,8 @@ from provisioning.trouble import BAD_INPUT, Trouble
 STORE = "demo"
 BOARD = "entry-1"
 KEY_ID = 1
+MARK = ".made-by-make-run"
+"""A folder without this file in it is somebody's own, and nothing in it is removed."""
 _LONGEST_SOCKET = len("/board/world.sock")
 _SOCKET_LIMIT = 100
 
@@ -72,27 +75,67 @@ class RunDir:
 def fresh(wanted: Path) -> RunDir:
     """An empty run folder at ``wanted``, or in the temporary directory where that path is too long.
 
-    Raises Trouble when another run holds it.
+    Raises Trouble when another run holds it, when it is not ours to empty, when it cannot be made.
     """
     wanted = wanted.absolute()
-    wanted.parent.mkdir(parents=True, exist_ok=True)
-    lock = os.open(wanted.with_name(wanted.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        beside = wanted.with_name(wanted.name + ".lock")
+        lock = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except (OSError, ValueError) as error:
+        raise _not_made(wanted, error) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(lock)
         raise Trouble(f"another make run is using {wanted}: end it with Ctrl-C first") from None
+    try:
+        return _made(wanted, lock)
+    except OSError as error:
+        os.close(lock)
+        raise _not_made(wanted, error) from None
+    except Trouble:
+        os.close(lock)
+        raise
+
+
+def _made(wanted: Path, lock: int) -> RunDir:
     temporary = len(os.fsencode(wanted)) + _LONGEST_SOCKET > _SOCKET_LIMIT
     if temporary:
         root = Path(tempfile.mkdtemp(prefix="tallygate-"))
     else:
         root = wanted
+        if not _ours(root):
+            raise Trouble(
+                f"{root} holds files that make run did not make, and they would be removed: "
+                "name a new or an empty folder",
+                BAD_INPUT,
+            )
         shutil.rmtree(root, ignore_errors=True)
         root.mkdir(mode=0o700)
+    (root / MARK).touch()
     run = RunDir(root, temporary, lock)
     for folder in (run.data, run.ledger.parent, run.broker_config.parent, run.logs):
         folder.mkdir(mode=0o700)
     return run
+
+
+def _ours(root: Path) -> bool:
+    """Whether ``root`` may be emptied. Raises OSError when it is no folder."""
+    if not root.exists():
+        return True
+    names = set(os.listdir(root))
+    # Runs of before the mark was made are known by the two files that are written first.
+    return not names or MARK in names or {"sim-entry.toml", "site.toml", "keys"} <= names
+
+
+def _not_made(path: Path, error: OSError | ValueError) -> Trouble:
+    reason = getattr(error, "strerror", None) or error
+    where = getattr(error, "filename", None) or path
+    return Trouble(
+        f"the folder of this run {path} cannot be made ({where}: {reason}); "
+        "check that it may be written and that the disk is not full (df -h)"
+    )
 
 
 def write_files(
@@ -107,19 +150,41 @@ def write_files(
 
     ``changes``: sections and keys that differ from the template's.
 
-    Raises Trouble when the template cannot be read.
+    Raises Trouble when the template cannot be read, or a file cannot be written.
     """
-    private = keys.make(run.keys, KEY_ID)
-    keys.make(run.foreign_keys, KEY_ID)
     try:
         board = tomllib.loads(template.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise Trouble(f"{template}: {error}", BAD_INPUT) from None
-    inbox.mkdir(parents=True, exist_ok=True)
-    board.setdefault("sim", {})["inbox"] = str(inbox.absolute())
+    except OSError as error:
+        raise Trouble(f"{template}: {error.strerror or error}", BAD_INPUT) from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise Trouble(f"{template}: not valid TOML: {error}", BAD_INPUT) from None
+    for section in ("sim", "trace", *(changes or {})):
+        if not isinstance(board.setdefault(section, {}), dict):
+            raise Trouble(f"{template}: {section} must be a table: [{section}]", BAD_INPUT)
+    try:
+        inbox.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Trouble(f"the inbox {inbox} cannot be made: {error.strerror or error}", BAD_INPUT) from None
+    try:
+        _write(run, board, port, inbox, camera, changes)
+    except OSError as error:
+        raise _not_made(run.root, error) from None
+
+
+def _write(
+    run: RunDir,
+    board: dict[str, Any],
+    port: int,
+    inbox: Path,
+    camera: str | None,
+    changes: Mapping[str, Mapping[str, float]] | None,
+) -> None:
+    private = keys.make(run.keys, KEY_ID)
+    keys.make(run.foreign_keys, KEY_ID)
+    board["sim"]["inbox"] = str(inbox.absolute())
     for section, keys_of_it in (changes or {}).items():
-        board.setdefault(section, {}).update(keys_of_it)
-    board.setdefault("trace", {})["enabled"] = True  # for tallygate replay
+        board[section].update(keys_of_it)
+    board["trace"]["enabled"] = True  # for tallygate replay
     if camera is not None:
         board["camera"] = {"driver": "v4l2", "device": camera}
     run.board_file.write_text(toml_text.dumps(board), encoding="utf-8")

@@ -100,6 +100,38 @@ def test_template_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
     run.remove_if_temporary()
 
 
+@pytest.mark.parametrize("text", ["sim = 3", "trace = []", "[a", "\xff"])
+def test_template_that_is_no_board_file_is_one_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "bad.toml").write_bytes(text.encode("latin-1"))
+    run = rundir.fresh(tmp_path / "run")
+    with pytest.raises(Trouble, match=r"bad\.toml: "):
+        rundir.write_files(run, tmp_path / "bad.toml", 1, tmp_path / "inbox")
+    run.remove_if_temporary()
+
+
+def test_a_folder_of_somebody_else_is_never_emptied(tmp_path: Path) -> None:
+    photo = tmp_path / "pictures" / "wedding.jpg"
+    photo.parent.mkdir()
+    photo.write_bytes(b"once in a life")
+    with pytest.raises(Trouble, match="name a new or an empty folder"):
+        rundir.fresh(photo.parent)
+    assert photo.read_bytes() == b"once in a life"
+    (tmp_path / "empty").mkdir()
+    rundir.fresh(tmp_path / "empty").remove_if_temporary()
+
+
+def test_folders_that_cannot_be_made_are_one_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for wanted in (file, file / "run", Path("/proc/run")):
+        with pytest.raises(Trouble, match="cannot be made"):
+            rundir.fresh(wanted)
+    run = rundir.fresh(tmp_path / "run")
+    with pytest.raises(Trouble, match="inbox .* cannot be made"):
+        rundir.write_files(run, TREE / "boards" / "sim-entry.toml", 1, file)
+    run.remove_if_temporary()
+
+
 def test_child_that_ignores_sigterm_is_killed_with_its_group(tmp_path: Path) -> None:
     script = (
         "import signal, subprocess, sys, time\n"
