@@ -234,14 +234,19 @@ class App:
             faults.raise_("clock", "the wall clock is not synchronised", "network, chrony or timesyncd")
         else:
             faults.clear("clock")
-        if self.trace is not None and (lines := self.trace.take()):
-            trace = self.trace
-            self.worker.submit(lambda: trace.write(lines), self._traced)
+        self._write_trace()
         self.uplink.second()
 
-    def _traced(self, _: object, error: Exception | None) -> None:
-        if error is not None and self.trace is not None:
-            self.trace.lost += 1
+    def _write_trace(self) -> None:
+        trace: TraceWriter | None = getattr(self, "trace", None)
+        if trace is None or not (lines := trace.take()):
+            return
+
+        def written(_: object, error: Exception | None) -> None:
+            if error is not None:
+                trace.failed()
+
+        self.worker.submit(lambda: trace.write(lines), written)
 
     def _declare(self) -> None:
         beats = self.heartbeats
@@ -275,6 +280,7 @@ class App:
             "loop_slow": self.guard.slow,
             "backlog": self.recorder.backlog,
             "records_dropped": self.recorder.dropped,
+            "trace_lost": self.trace.lost if self.trace is not None else 0,
             "clock_ok": int(self.clock.quality() != "unsynced"),
             "faults": len(self.controller.faults),
         }
@@ -298,6 +304,7 @@ class App:
             part = getattr(self, name, None)
             if part is not None:
                 part.close()
+        self._write_trace()
         self.desk.close()
         self.memory.close()
         self.worker.close(3.0)

@@ -142,11 +142,12 @@ class Controller:
         if self.parts.trace is not None:
             self.parts.trace.begin()
         orders = self.policy.handle(event, now)
-        for order in orders:
-            self._carry_out(order)
         if self.parts.trace is not None:
+            # Before they are carried out: a claim may be answered at once, and comes after its question.
             idle = self.policy.gate.state == "closed" and self.policy.at_rest()
             self.parts.trace.note(event, now, orders, idle)
+        for order in orders:
+            self._carry_out(order)
         self._schedule()
 
     def answer(self, answer: Committed | CommitFailed | Claimed) -> None:

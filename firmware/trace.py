@@ -59,12 +59,15 @@ class TraceWriter:
 
     def __init__(self, folder: Path, limit_bytes: int, header: Callable[[], dict[str, Any]]) -> None:
         self._folder = folder
-        self._each = max(4096, limit_bytes // FILES)
+        # A file is closed at rest, so it may grow to twice this before events are left out.
+        self._each = max(4096, limit_bytes // FILES // 2)
         self._header = header
         self._lines: list[bytes] = []
         self._size = 0
         self._fresh = True
+        self._gap = False
         self.lost = 0
+        """Times that events are missing: the disk failed, or the gate never came to rest."""
 
     def begin(self) -> None:
         """Called before an event is handled: a new file begins with the policy as it is now."""
@@ -75,15 +78,18 @@ class TraceWriter:
 
     def note(self, event: object, now: float, orders: list[Order], idle: bool) -> None:
         """One event and its orders. ``idle``: the gate rests after it, a file may begin here."""
-        name = type(event).__name__
-        self._line({"at": now, "type": name, "event": event, "orders": [order_text(o) for o in orders]})
-        if idle and self._size > self._each:
-            self._fresh = True
-            self._size = 0
-        elif self._size > 4 * self._each:
-            self._lines.clear()  # never idle and never flushed: bounded memory first
-            self._fresh, self._size = True, 0
-            self.lost += 1
+        if not self._gap:
+            name = type(event).__name__
+            self._line({"at": now, "type": name, "event": event, "orders": [order_text(o) for o in orders]})
+        if idle and (self._gap or self._size > self._each):
+            self._fresh, self._gap, self._size = True, False, 0
+        elif self._size > 2 * self._each and not self._gap:
+            self.failed()
+
+    def failed(self) -> None:
+        """Events are missing from here on: the next file begins when the gate is at rest."""
+        self._gap = True
+        self.lost += 1
 
     def _line(self, data: Any) -> None:
         line = msgspec.json.encode(data, enc_hook=_plain)
@@ -158,4 +164,5 @@ def _verdict(event: Any) -> Verdict:
         event["code"],
         msgspec.convert(outcome, kind),
         None if visit is None else msgspec.convert(visit, bytes),
+        msgspec.convert(event["mark"], bytes),
     )
