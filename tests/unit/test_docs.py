@@ -131,8 +131,13 @@ def _module(words: list[str]) -> str | None:
     if importlib.util.find_spec(module) is None:
         return f"no module {module}"
     command = [module]
-    if module in ("firmware", "store") and rest and re.fullmatch("[a-z]+", rest[0]):
-        command.append(rest[0])
+    while rest and module in ("firmware", "store"):
+        choices = re.search(r"\{([a-z,]+)\} \.\.\.", _help(tuple(command))[1])
+        if choices is None:
+            break
+        if rest[0] not in choices[1].split(","):
+            return f"no command {rest[0]}"
+        command.append(rest.pop(0))
     options = [word for word in rest if word.startswith("--") and word != "--help"]
     if command == [module] and not options:
         return None
@@ -154,6 +159,8 @@ def test_a_wrong_command_would_be_seen() -> None:
     assert _tallygate(["pass", "burn"]) is not None
     assert _tallygate(["pass", "issue", "--qr"]) is None
     assert _module(["firmware", "walk"]) is not None
+    assert _module(["store", "keys", "burn"]) is not None
+    assert _module(["store", "keys", "list", "--db", "URL"]) is None
     assert "nonsense" not in _targets()
 
 
