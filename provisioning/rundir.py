@@ -124,7 +124,7 @@ def _ours(root: Path) -> bool:
     """Whether ``root`` may be emptied. Raises OSError when it is no folder."""
     if not root.exists():
         return True
-    names = set(os.listdir(root))
+    names = {entry.name for entry in root.iterdir()}
     # Runs of before the mark was made are known by the two files that are written first.
     return not names or MARK in names or {"sim-entry.toml", "site.toml", "keys"} <= names
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from firmware.wire.issue import Issued
 from firmware.wire.passes import STEP_S
 from firmware.wire.records import Admitted, Refused
-from hal.camera.pictures import SUFFIXES
+from hal.camera.pictures import PAUSE_S, SHOW_S, SUFFIXES
 from provisioning import qr
 from provisioning.listener import Listener
 from provisioning.outcomes import sentence
@@ -26,6 +26,8 @@ from provisioning.world_client import WorldClient
 PASS_S = 1800
 NO_CODE_S = 6.0
 """A picture that was taken up so long ago, with no answer of the gate, showed no code."""
+EACH_S = SHOW_S + PAUSE_S + 0.5
+"""Pictures dropped together are shown one after the other."""
 STALE = 9
 USED = 11
 
@@ -156,7 +158,7 @@ class Visitor:
                 self._say(f"{file}: not a picture that is read here; use a PNG or JPEG file")
             elif folder == "":
                 self._say(f"{file}: taken up")
-                self._waiting[file] = time.monotonic() + NO_CODE_S
+                self._waiting[file] = time.monotonic() + NO_CODE_S + EACH_S * len(self._waiting)
             elif folder == "unreadable":
                 self._waiting.pop(file, None)
                 self._say(f"{file}: cannot be opened as a picture; use a PNG or JPEG file")
@@ -168,6 +170,8 @@ class Visitor:
 
     def _say(self, text: str, arrow: str = " ←") -> None:
         at = time.strftime("%H:%M:%S")
+        # A file may have any name: none moves the cursor, and none cannot be printed.
+        text = "".join(letter if letter.isprintable() else "?" for letter in text)
         self._console.print(f"{at} {arrow} {text}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import stat
 import time
 from pathlib import Path
@@ -105,6 +106,30 @@ def test_pictures_that_say_nothing_are_answered(tmp_path: Path, monkeypatch: pyt
     assert "junk.png: cannot be opened" in text
     assert "phone.heic: not a picture that is read here" in text
     assert "hidden" not in text
+
+
+def test_pictures_dropped_together_each_get_their_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provisioning.visitor.NO_CODE_S", -1.0)
+
+    def drop(_script: Script) -> None:
+        for number in range(3):
+            (tmp_path / "inbox" / f"{number}.png").write_bytes(b"x")
+
+    text, _, _ = visit(tmp_path, drop, None)
+    assert "0.png: no code was read" in text
+    assert "2.png: no code was read" not in text
+
+
+def test_names_of_files_cannot_write_to_the_terminal(tmp_path: Path) -> None:
+    def drop(_script: Script) -> None:
+        for name in (b"a\x1b[2Jb.png", b"c\nd.png", b"e\xfff.png"):
+            (tmp_path / "inbox" / os.fsdecode(name)).write_bytes(b"x")
+
+    text, _, _ = visit(tmp_path, drop, None)
+    for told in ("a?[2Jb.png: taken up", "c?d.png: taken up", "e?f.png: taken up"):
+        assert told in text
 
 
 def test_fault_is_told_once_when_it_comes_and_once_when_it_is_over(tmp_path: Path) -> None:
