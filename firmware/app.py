@@ -163,8 +163,9 @@ class App:
         return Stamp(self.clock.wall_ms(), mono_ms, self.boot, self.clock.quality())
 
     def idle(self) -> bool:
-        """Nobody is in the lane and nothing is on its way: a changed board file may be applied."""
-        return self.policy.gate.state in ("closed", "lockdown") and self.policy.at_rest()
+        """Nobody is in the lane and nothing waits for the disk: a changed board file may be applied."""
+        at_rest = self.policy.gate.state in ("closed", "lockdown") and self.policy.at_rest()
+        return at_rest and not self.recorder.backlog
 
     def _input(self, event: Event) -> None:
         # Before the first reading the gate knows no levels, so a change means nothing to it.
@@ -311,8 +312,15 @@ class App:
         self.papers.close(1.0)
 
     def _fault(self, what: str, error: BaseException) -> None:
-        """A driver's thread failed: told on the loop, where it counts as a lost device."""
+        """The pins' driver failed where nobody waits for it (its hold timer, an edge): from any thread."""
         log.error("%s: %s", what, error)
+        self.guard.post(self._pins_failed, f"{what}: {error}")
+
+    def _pins_failed(self, reason: str) -> None:
+        controller: Controller | None = getattr(self, "controller", None)
+        if controller is not None:
+            check = "did another program take a pin? Restart the board; then wiring and relay"
+            controller.faults.raise_("outputs", reason, check)
 
     def _trace_writer(self) -> TraceWriter:
         def header() -> dict[str, Any]:

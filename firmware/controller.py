@@ -104,6 +104,7 @@ class Controller:
         self._base: Screen = screen_for("idle")
         self._shown_at: dict[bytes, float] = {}
         self._claimed: dict[int, tuple[bytes, str]] = {}
+        self._closed = False
 
     # -- events --------------------------------------------------------------------------------
 
@@ -112,6 +113,8 @@ class Controller:
         self.parts.guard.call(self.event, event)
 
     def event(self, event: Event) -> None:
+        if self._closed:
+            return
         if isinstance(event, CodeSeen):
             self._code(event)
         elif isinstance(event, InputChanged):
@@ -138,6 +141,8 @@ class Controller:
 
     def policy_event(self, event: PolicyEvent) -> None:
         """Policy's turn: its orders are carried out before this returns."""
+        if self._closed:
+            return  # an answer that was under way when the board ended
         now = self._loop.time()
         if self.parts.trace is not None:
             self.parts.trace.begin()
@@ -172,12 +177,7 @@ class Controller:
 
     def locate(self, seconds: float) -> None:
         """Beep so that a technician finds this gate among others."""
-        pins = self.parts.pins
-        if "buzzer" not in self._outputs:
-            return
-        until = self._loop.time() + seconds
-        pins.set("buzzer", True)
-        self.parts.guard.at(until, lambda: pins.set("buzzer", self._wanted.get("buzzer", False)))
+        self._sound(seconds)
 
     def _code(self, seen: CodeSeen) -> None:
         clock = self.parts.clock
@@ -251,7 +251,7 @@ class Controller:
         if order.key in ("refused", "one-moment"):
             self._revert = self.parts.guard.at(self._loop.time() + REFUSAL_S, self._show_base)
             if order.key == "refused":
-                self._buzz()
+                self._sound(BEEP_S)  # heard as well: a board without a screen has nothing else to say
         else:
             self._base = screen
         self.parts.display.show(screen)
@@ -260,18 +260,18 @@ class Controller:
         self._revert = None
         self.parts.display.show(self._base)
 
-    def _buzz(self) -> None:
-        """A refusal is heard as well: a board without a screen has nothing else to say."""
-        pins = self.parts.pins
-        if "buzzer" not in self._outputs or self._beep is not None:
+    def _sound(self, seconds: float) -> None:
+        until = self._loop.time() + seconds
+        if "buzzer" not in self._outputs or (self._beep is not None and self._beep.when() >= until):
             return
-        pins.set("buzzer", True)
+        if self._beep is not None:
+            self._beep.cancel()
+        self.parts.pins.set("buzzer", True)
+        self._beep = self.parts.guard.at(until, self._silence)
 
-        def end() -> None:
-            self._beep = None
-            pins.set("buzzer", self._wanted.get("buzzer", False))
-
-        self._beep = self.parts.guard.at(self._loop.time() + BEEP_S, end)
+    def _silence(self) -> None:
+        self._beep = None
+        self.parts.pins.set("buzzer", self._wanted.get("buzzer", False))
 
     def _tell(self, order: Tell) -> None:
         fields = dict(order.fields)
@@ -325,6 +325,8 @@ class Controller:
         self.recorder.put(note)
 
     def close(self) -> None:
+        """No event, answer or timer drives anything from here on."""
+        self._closed = True
         for timer in (self._timer, self._basket_timer, self._revert, self._beep):
             if timer is not None:
                 timer.cancel()
