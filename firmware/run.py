@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import logging
+import os
 import signal
+import time
 from pathlib import Path
 
 from firmware.app import App, Mode
@@ -25,6 +28,8 @@ log = logging.getLogger("run")
 OK, BAD_FILE, DEFECT, NO_DEVICE = 0, 2, 70, 71
 LOOK_S = 2.0
 """The board file is looked at this often."""
+HELD_S = 2.0
+"""A program that is just ending may hold the data folder so long."""
 
 
 class Process:
@@ -37,6 +42,7 @@ class Process:
         fault = device_tree_fault(self.board)
         if fault is not None:
             raise BoardFileError([f"{path}: {fault}"])
+        self._folder = _hold(site_path, Path(self.site.data))
         self.loop = asyncio.new_event_loop()
         self.guard = Guard(self.loop, self._crash)
         self.notifier = Notifier()
@@ -61,6 +67,7 @@ class Process:
             self.notifier.send("STOPPING=1")
             self.notifier.close()
             self.loop.close()
+            os.close(self._folder)
         return self.code
 
     def _once(self) -> bool:
@@ -176,6 +183,39 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return stat.st_mtime_ns, stat.st_size
+
+
+def _hold(site_path: Path, folder: Path) -> int:
+    """Hold the data folder for this process alone, also on a read-only disk; two programs on one folder
+    would admit side by side. Raises BoardFileError. The lock ends with the process."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise BoardFileError(
+            [
+                f"{site_path}: data: the folder {folder} cannot be used: {error.strerror}; "
+                "check the path, its owner and that its disk is mounted"
+            ]
+        ) from None
+    until = time.monotonic() + HELD_S
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                os.close(handle)
+                raise BoardFileError(
+                    [
+                        f"{site_path}: data: another board program runs on {folder}; only one may: "
+                        'end it (systemctl status "tallygate-board@*")'
+                    ]
+                ) from None
+            time.sleep(0.05)
+            continue
+        except OSError as error:  # a network file system without locks
+            log.warning("%s cannot be locked (%s): see that no second program uses it", folder, error)
+        return handle
 
 
 def run(path: Path, site_path: Path) -> int:

@@ -115,9 +115,25 @@ def _load(path: Path) -> tuple[dict[str, dict[str, Any]] | None, str]:
         return None, _DAMAGED
     try:
         data = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None, _DAMAGED
-    return (data, "") if isinstance(data, dict) else (None, _DAMAGED)
+    return (data, "") if _is_database(data) else (None, _DAMAGED)
+
+
+def _is_database(data: object) -> bool:
+    """Tables of numbered documents, each with a name and an object: whatever else a hand made of it would
+    end the program at every start."""
+    return isinstance(data, dict) and all(
+        isinstance(table, dict)
+        and all(
+            number.isdecimal()
+            and isinstance(document, dict)
+            and isinstance(document.get("name"), str)
+            and isinstance(document.get("value"), dict)
+            for number, document in table.items()
+        )
+        for table in data.values()
+    )
 
 
 class Documents:

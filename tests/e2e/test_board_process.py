@@ -257,3 +257,26 @@ def test_bad_files_and_arguments_end_with_two(tmp_path: Path) -> None:
         assert done.returncode == 2
         assert "Traceback" not in done.stderr
         assert "error: " in done.stderr
+
+
+def test_a_second_board_on_the_same_data_is_refused_and_the_first_goes_on(make: Make, tmp_path: Path) -> None:
+    board = make().start()
+    second = tmp_path / "second" / "board.toml"
+    second.parent.mkdir()
+    second.write_bytes(board.file.read_bytes())
+    second.with_name("site.toml").write_bytes(board.file.with_name("site.toml").read_bytes())
+
+    def start() -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "firmware", "run", str(second)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+    ended = start()
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1), ended.stderr
+    assert "another board program runs on" in ended.stderr
+    board.admit()
+
+    nowhere = second.with_name("site.toml")
+    nowhere.write_text(nowhere.read_text().replace(str(board.data), "/proc/nowhere"))
+    ended = start()
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1), ended.stderr
+    assert "the folder /proc/nowhere cannot be used" in ended.stderr

@@ -43,6 +43,24 @@ def test_documents_by_kind_and_name(path: Path) -> None:
     again.close()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"identity": [1]}',
+        b'{"identity": {"1": {"nam": "board"}}}',
+        b'{"identity": {"1": {"name": "board", "value": 3}}}',
+        b'{"identity": {"one": {"name": "board", "value": {}}}}',
+        b"[" * 100_000,
+    ],
+)
+def test_another_shape_counts_as_damaged_although_its_crc_holds(path: Path, text: bytes) -> None:
+    _two_versions(path)
+    path.write_bytes(b"crc32 %08x\n" % zlib.crc32(text) + text)
+    kept = Documents.open(path)
+    assert kept.all("identity") == {"board": {"id": "entry-1"}}
+    assert kept.recovered is not None
+
+
 def test_the_file_is_text_for_people_and_for_nobody_else(path: Path) -> None:
     _two_versions(path)
     lines = path.read_text().splitlines()
