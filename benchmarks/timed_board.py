@@ -73,14 +73,14 @@ def slow_disk(delay_s: float) -> None:
     firmware.sync.journal_file.JournalFile.transaction = transaction  # type: ignore[method-assign]
 
 
-def watch_loop(late: list[float]) -> None:
+def watch_loop(late: list[tuple[float, float]]) -> None:
     plain = firmware.run.Process._begin
 
     def begin(self: Any, app: Any) -> None:
         loop: asyncio.AbstractEventLoop = self.loop
 
         def tick(due: float) -> None:
-            late.append(loop.time() - due)
+            late.append((loop.time(), loop.time() - due))
             due = max(due, loop.time() - LATENESS_S) + LATENESS_S
             loop.call_at(due, tick, due)
 
@@ -105,7 +105,7 @@ def main() -> int:
     watch_codes(note)
     if args.fsync_ms:
         slow_disk(args.fsync_ms / 1000)
-    late: list[float] = []
+    late: list[tuple[float, float]] = []
     if args.lateness:
         watch_loop(late)
     try:
