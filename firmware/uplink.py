@@ -17,6 +17,7 @@ import msgspec
 
 from firmware.gate import facts
 from firmware.gate.admission import Shop
+from firmware.gate.orders import Note
 from firmware.gateclaims import GateClaims
 from firmware.health import (
     HEARTBEATS,
@@ -34,6 +35,8 @@ from firmware.sync.tables import Tables
 from firmware.wallclock import WallClock
 from firmware.wire.asks import EXPIRY_S, TIME_QUESTION, AskError, decode_time_answer
 from firmware.wire.commands import Command, CommandRefused, Inbox
+from firmware.wire.record_types import Alarm
+from firmware.wire.tables import Snapshot
 
 if TYPE_CHECKING:
     from firmware.app import App
@@ -86,9 +89,9 @@ class Uplink:
         )
         self.topics = self.link.topics
         self.claims = GateClaims(app.guard, self.link, app.boot, lambda: app.policy.spent)
-        house = HouseTables(lambda: app.controller)
+        self._house = HouseTables(lambda: app.controller)
         path = app.data / "tables.sqlite"
-        self.tables = Tables(app.guard, app.papers, path, self.link, house.check, house.changed)
+        self.tables = Tables(app.guard, app.papers, path, self.link, self._house.check, self._table_changed)
 
     @property
     def app(self) -> App:
@@ -237,6 +240,10 @@ class Uplink:
         elif event.kind in ("table", "delta") or (event.kind == "ans" and event.names == ("table",)):
             self.tables.arrived(event)
 
+    def _table_changed(self, name: str, buckets: dict[str, Snapshot]) -> None:
+        self._house.changed(name, buckets)
+        self.soon()
+
     def _command(self, event: Arrived) -> None:
         clock = self._app.clock
         found = self._inbox.accept(
@@ -277,7 +284,7 @@ class Uplink:
         controller.house = replace(controller.house, shop=Shop(state))
         if state == "lockdown":
             controller.policy_event(facts.Remote("lockdown"))
-        elif state == "open":
+        else:
             controller.policy_event(facts.Remote("unlock"))
 
     def _obey(self, command: Command) -> None:
@@ -303,6 +310,8 @@ class Uplink:
         controller = self._app.controller
         visit = command.args.get("visit")
         if visit is None:
+            detail = f"an operator let one person through (command {command.id})"
+            controller.note(Note(Alarm, {"kind": "remote-open", "detail": detail}))
             controller.policy_event(facts.Remote("open"))
         else:
             controller.admit_remotely(bytes.fromhex(visit))
