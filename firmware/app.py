@@ -36,7 +36,7 @@ from firmware.uplink import Uplink
 from firmware.wire.record_types import Alarm, Stamp, Started
 from firmware.worker import Worker
 from hal.pins.strict import strict_gpiod_warning
-from hal.ports import Clock, Event, InputChanged, Pins, Source
+from hal.ports import Clock, Event, InputChanged, Pins, Progress, Source
 
 log = logging.getLogger("app")
 
@@ -85,6 +85,8 @@ class App:
         self._stops: list[Callable[[], None]] = []
         self._reading = False
         self._strict: str | None = None
+        self._camera_fps = 0.0
+        self._camera_before: Progress | None = None
         self._journal_open = False
         self._late = Pulse(self.loop.time())
         self.loop_late_ms = 0.0
@@ -218,6 +220,15 @@ class App:
         self._late.beat(now)
         self.pins.renew()
 
+    def _measure_camera(self) -> None:
+        """Frames per second since the last look; 0 when there was none."""
+        now, before = self.controller.progress.get("camera"), self._camera_before
+        self._camera_before = now
+        if now is None or before is None or now.at <= before.at or now.count < before.count:
+            self._camera_fps = 0.0
+        else:
+            self._camera_fps = (now.count - before.count) / (now.at - before.at)
+
     def _second(self) -> None:
         faults = self.controller.faults
         failed = self.recorder.last_fault
@@ -236,6 +247,7 @@ class App:
         else:
             faults.clear("clock")
         self._write_trace()
+        self._measure_camera()
         self.uplink.second()
 
     def _write_trace(self) -> None:
@@ -272,6 +284,7 @@ class App:
             "refusals_unwritten": self.policy.refusals_unwritten,
             "codes": counts["codes"],
             "camera_frames": camera.count if camera else 0,
+            "camera_fps": self._camera_fps,
             "decoder_restarts": counts["decoder_restarts"],
             "tag_reads": counts["tag_reads"],
             "baskets": counts["baskets"],

@@ -279,7 +279,7 @@ run systemctl daemon-reload
 say "self-test"
 run install -d -m 0755 -o tallygate -g tallygate /run/tallygate-selftest
 status=0
-run env -C /run/tallygate-selftest runuser -u tallygate -- env RUNTIME_DIRECTORY=/run/tallygate-selftest \
+run env -C /run/tallygate-selftest runuser -u tallygate -g tallygate -G gpio -G dialout -G video -- env RUNTIME_DIRECTORY=/run/tallygate-selftest \
   "$prefix/venv/bin/python" -m firmware selftest "$etc/$name.toml" || status=$?
 run systemctl enable "tallygate-board@$name.service"
 run systemctl restart "tallygate-board@$name.service"

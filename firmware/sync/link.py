@@ -65,6 +65,7 @@ class Link:
         )
         self._retry = Backoff(settings.retry_s, settings.retry_max_s, rng)
         self._session: Session | None = None
+        self._unanswered: set[int] = set()
         self._abandoned: list[Session] = []
         self._checked_time = True
         self._max_packet = 0
@@ -110,6 +111,8 @@ class Link:
             return False
         if qos:
             self._sender.other_sent(mid)
+        else:
+            self._unanswered.add(mid)
         return True
 
     def resend_from(self, seq: int) -> None:
@@ -206,6 +209,8 @@ class Link:
 
     def _handle(self, session: Session, happened: Happened) -> None:
         match happened:
+            case Puback(mid, _) if mid in self._unanswered:
+                self._unanswered.discard(mid)  # QoS 0: the client only says that it was written
             case Puback(mid, code):
                 if code < 0x80:
                     self._retry.reset()
@@ -266,6 +271,7 @@ class Link:
         self._abandoned.append(session)
         was_up, self.up = self.up, False
         self._max_packet = 0
+        self._unanswered.clear()
         for timer in (self._dial, self._settle):
             if timer is not None:
                 timer.cancel()

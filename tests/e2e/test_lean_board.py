@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.support.boardproc import BoardProcess
+from tests.support.broker import Mosquitto
 
 FORBIDDEN = (
     "typer",
@@ -34,12 +35,12 @@ FORBIDDEN = (
 )
 
 
-THREADS = {"MainThread", "disk", "documents", "hold-timer", "link"}
+THREADS = {"MainThread", "disk", "documents", "hold-timer", "mqtt"}
 """Named, and listed in docs/code-tour.md."""
 
 
-def test_loaded_modules_and_threads(tmp_path: Path) -> None:
-    board = BoardProcess(tmp_path, 1)
+def test_loaded_modules_and_threads(tmp_path: Path, broker: Mosquitto) -> None:
+    board = BoardProcess(tmp_path, broker.port, name="lean-1")
     board.data.mkdir()
     try:
         done = subprocess.run(
@@ -59,4 +60,5 @@ def test_loaded_modules_and_threads(tmp_path: Path) -> None:
     assert "firmware.sync.link" in modules
     loaded = [m for m in modules if any(m == name or m.startswith(f"{name}.") for name in FORBIDDEN)]
     assert loaded == []
+    assert "mqtt" in found["threads"]
     assert set(found["threads"]) <= THREADS, found["threads"]
