@@ -61,22 +61,23 @@ def state_message(
     *,
     state: str,
     boot: str,
-    epoch: int,
-    first_seq: int,
-    last_seq: int,
+    records: tuple[int, int, int] | None,
     faults: list[Fault],
     last_visit: str | None,
 ) -> bytes:
-    """The retained ``state``: where records stand (``epoch``, seqs) and what is wrong."""
+    """The retained ``state``: what is wrong, and ``records``: epoch, first and last seq; None where no
+    journal could be opened."""
+    stand: dict[str, object] = {}
+    if records is not None:
+        epoch, first, last = records
+        stand = {"epoch": f"{epoch:016x}", "first_seq": first, "last_seq": last}
     return _json(
         {
             "online": True,
             "state": state,
             "fw": __version__,
             "boot": boot,
-            "epoch": f"{epoch:016x}",
-            "first_seq": first_seq,
-            "last_seq": last_seq,
+            **stand,
             "last_visit": last_visit,
             "faults": [fault.plain() for fault in faults],
         }

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from firmware.gate import facts
-from firmware.gate.admission import Shop
 from firmware.gate.orders import Note
 from firmware.gateclaims import GateClaims
 from firmware.health import (
@@ -48,6 +47,14 @@ FLOOR_S = 600.0
 """The floor of the clock is written this often."""
 SOON_S = 0.2
 """A changed state is sent this long after the change: one message for a burst of changes."""
+OBEY_S = 1.0
+"""A command is carried out after this although the disk has not taken its id, s."""
+EARLY = 16
+"""Commands kept until it is known which were carried out before the restart."""
+FILLED = {
+    "high": "over half of the records that this board can keep wait for the shop",
+    "full": "the journal is at its bound: no sales until the shop takes records",
+}
 GATE_COMMANDS = ("close", "release", "reset")
 SHOP_STATES = {"open-shop": "open", "close-shop": "closed", "lockdown": "lockdown"}
 
@@ -60,6 +67,8 @@ class Uplink:
         self._inbox = Inbox()
         self._stats: JournalStats | None = None
         self._asking = False
+        self._remembers = False
+        self._early: list[Arrived] = []
         self._next_beat = 0.0
         self._soon: Any = None
         self._asked: tuple[bytes, float] | None = None
@@ -144,8 +153,8 @@ class Uplink:
         if self._app.controller.faults.changed:
             self._app.controller.faults.changed = False
             self.soon()
-        if self._loop.time() >= self._next_beat:
-            self.soon()
+        if self._loop.time() >= self._next_beat and self._soon is None:
+            self._beat()  # with no link too: a journal that fills is a fault in time
 
     def _keep_time(self) -> None:
         """A board without a battery asks the shop for the time, and remembers how late it has been."""
@@ -178,32 +187,42 @@ class Uplink:
     def _beat(self) -> None:
         self._soon = None
         if self._asking:
+            self._send()  # the disk does not answer: say what is known
             return
         self._asking = True
         data = self._app.data
-        self._app.desk.run(lambda journal: (journal.stats(), shutil.disk_usage(data).free), self._send)
+        self._app.desk.run(lambda journal: (journal.stats(), shutil.disk_usage(data).free), self._found)
 
-    def _send(self, found: tuple[JournalStats, int] | None, error: Exception | None) -> None:
+    def _found(self, found: tuple[JournalStats, int] | None, error: Exception | None) -> None:
         self._asking = False
-        stats, free = found or (None, 0)
+        if found is None:
+            self._send()
+            return
+        self._stats, free = found
+        filled = FILLED.get(self._stats.level)
+        if filled is None:
+            self._app.controller.faults.clear("records")
+        else:
+            check = "network, broker and the shop's store process"
+            self._app.controller.faults.raise_("records", filled, check)
+        self._send(free)
+
+    def _send(self, free: int | None = None) -> None:
         app, heartbeat = self._app, self._app.board.link.heartbeat_s
         self._next_beat = self._loop.time() + heartbeat
-        if stats is not None:
-            self._stats = stats
         known = self._stats
         expiry = int(heartbeat * HEARTBEATS)
-        if known is not None:
-            state = state_message(
-                state=app.policy.gate.state,
-                boot=app.boot.hex(),
-                epoch=known.epoch,
-                first_seq=known.first_seq,
-                last_seq=known.last_seq,
-                faults=list(app.controller.faults),
-                last_visit=app.controller.last_visit,
-            )
-            self.link.publish(self.topics.state, state, 1, True, expiry)
-        figures = app.figures() | {"disk_free_mb": free / 1e6}
+        state = state_message(
+            state=app.policy.gate.state,
+            boot=app.boot.hex(),
+            records=(known.epoch, known.first_seq, known.last_seq) if known is not None else None,
+            faults=list(app.controller.faults),
+            last_visit=app.controller.last_visit,
+        )
+        self.link.publish(self.topics.state, state, 1, True, expiry)
+        figures = app.figures()
+        if free is not None:
+            figures["disk_free_mb"] = free / 1e6
         if known is not None:
             figures |= {
                 "queued": known.queued,
@@ -245,6 +264,10 @@ class Uplink:
         self.soon()
 
     def _command(self, event: Arrived) -> None:
+        if not self._remembers:
+            if len(self._early) < EARLY:
+                self._early.append(event)
+            return
         clock = self._app.clock
         found = self._inbox.accept(
             event.payload,
@@ -258,30 +281,44 @@ class Uplink:
             self.live({"event": "command-refused", "why": found.reason})
             return
 
+        waiting = [found]
+
         def kept(written: bool) -> None:
-            # Without the disk a repeat across a restart could not be told: the journal's fault rule is the
-            # gate's own; a command is still obeyed, the operator stands before the same fault.
+            # Without the disk a repeat across a restart could not be told: a command is still obeyed, the
+            # operator stands before the same fault.
+            if not waiting:
+                return
+            waiting.clear()
             log.warning("command %s (%s) is carried out", found.name, found.id)
             self.live({"event": "command", "name": found.name, "id": found.id, "kept": written})
             self._obey(found)
 
         seen = [[id_, expires] for id_, expires in self._inbox.seen()]
         self._app.memory.keep("commands", {"seen": seen}, kept)
+        self._guard.at(self._loop.time() + OBEY_S, kept, False)
 
     def remembered(self, values: Values) -> None:
         """What the board knew before it was restarted."""
-        seen = values.get("commands", {}).get("seen", [])
-        self._inbox.restore([(str(id_), int(expires)) for id_, expires in seen])
+        try:
+            seen = [(str(id_), int(expires)) for id_, expires in values.get("commands", {}).get("seen", [])]
+        except (TypeError, ValueError) as error:
+            log.error("the commands obeyed before the restart are not known: %s", error)
+            seen = []
+        self._inbox.restore(seen)
         floor = values.get("clock", {}).get("floor_ms")
         if isinstance(self._app.clock, WallClock) and isinstance(floor, int):
             self._app.clock.set_floor(floor)
         state = values.get("shop", {}).get("state")
         if state in ("open", "closed", "lockdown"):
             self._shop(state)
+        self._remembers = True
+        early, self._early = self._early, []
+        for event in early:
+            self._command(event)
 
     def _shop(self, state: str) -> None:
         controller = self._app.controller
-        controller.house = replace(controller.house, shop=Shop(state))
+        controller.house = replace(controller.house, shop=replace(controller.house.shop, state=state))
         if state == "lockdown":
             controller.policy_event(facts.Remote("lockdown"))
         else:

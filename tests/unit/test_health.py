@@ -42,9 +42,7 @@ def test_state_names_faults_and_records() -> None:
         state_message(
             state="closed",
             boot="00ff",
-            epoch=0xABC,
-            first_seq=1,
-            last_seq=9,
+            records=(0xABC, 1, 9),
             faults=list(faults),
             last_visit=None,
         )
