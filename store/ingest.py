@@ -20,6 +20,8 @@ from store import journals, schema
 from store.doubles import judge_doubles
 from store.journals import Journal, Journals
 from store.ledger import insert_once, is_outage, upsert
+from store.reuse import KIND as REUSED
+from store.reuse import alarm_reuse, reused, stored_bodies
 from store.states import BoardState, StateError, parse_state
 
 AHEAD = 5000
@@ -118,12 +120,20 @@ def _store(connection: Connection, work: _Sorted, *, one_by_one: bool) -> Outcom
     wanted += [(a.board, s.epoch, a.received_ms) for a, s in work.states if s.epoch is not None]
     known = Journals.load(connection, wanted)
     touched: dict[int, Journal] = {}
+    ids = {(known.get(b, r.epoch).id, r.seq) for b, found in work.records.items() for r in found}
+    bodies = stored_bodies(connection, ids)
+    twice: dict[tuple[int, int], str] = {}
 
     for board, found in work.records.items():
         keep: dict[tuple[int, int], _Stored] = {}
         for record in found:
             journal = known.get(board, record.epoch)
             touched[journal.id] = journal
+            if reused(bodies.setdefault((journal.id, record.seq), record.body), record.body):
+                detail = f"record {record.seq} of journal {record.epoch} came again with other content"
+                detail += ", the first is kept; check that no card or image of this board is in use twice"
+                twice[journal.id, record.seq] = detail
+                faults.append((Arrived(board, "rec", b"", record.received_ms), REUSED, detail))
             if record.seq <= journal.through and not journal.in_gap(record.seq):
                 continue  # a duplicate: the ack alone is due
             if record.seq > journal.through + AHEAD:
@@ -156,6 +166,7 @@ def _store(connection: Connection, work: _Sorted, *, one_by_one: bool) -> Outcom
     touched |= {journal.id: journal for journal in posted.touched}
     judge_doubles(connection, posted.keys)
     known.save(connection)
+    alarm_reuse(connection, known, twice)
     _note_faults(connection, faults)
     outcome.posted = posted.count
     outcome.warnings = posted.warnings + [f"{a.board}: {kind}: {detail}" for a, kind, detail in faults]

@@ -189,6 +189,11 @@ def _attention(row: BoardRow, recent: set[str], now_ms: int) -> list[str]:
             f"{row.board}: one pass was used at two gates while they were offline (double_entry); "
             "see the alarms table, and check the gates' links"
         )
+    if "id_reused" in recent:
+        found.append(
+            f"{row.board}: {row.faults.get('id_reused', 0)} records came again with other content "
+            "(id_reused); check that no card or image of this board is in use twice"
+        )
     if row.online and row.state_ms is not None and now_ms - row.state_ms > SILENT_MS:
         found.append(
             f"{row.board}: online, but nothing heard for {(now_ms - row.state_ms) // 60_000} min; "
