@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from firmware.gate.orders import Note
 from firmware.wire.record_types import Basket, Flags
-from firmware.wire.taglist import MAX_TAGS, encode
+from firmware.wire.taglist import MAX_BLOB_BYTES, MAX_EPC_BYTES, MAX_TAGS, encode
 from hal.ports import TagRead
 
 LONGEST_S = 30.0
@@ -24,9 +24,11 @@ class QuietBasket:
         self._quiet_s = quiet_s
         self._tags: dict[bytes, float] = {}
         self._counted: dict[bytes, float] = {}
+        self._bytes = 0  # of the tags in the longest form that a record may have
         self._first = 0.0
         self._new = 0.0
         self.overflow = 0
+        """Reports of tags that fit no record: too many, or an EPC that is empty or too long."""
 
     def add(self, read: TagRead) -> None:
         """One report. A tag that stays in the field after its basket was closed begins no new one."""
@@ -34,13 +36,16 @@ class QuietBasket:
         if last is not None and read.at - last < AWAY_S:
             self._counted[read.epc] = read.at
             return
-        if not self._tags:
-            self._first = self._new = read.at
         if read.epc in self._tags:
             return
-        if len(self._tags) >= MAX_TAGS:
+        size = len(read.epc)
+        room = len(self._tags) < MAX_TAGS and self._bytes + 1 + size < MAX_BLOB_BYTES
+        if not room or not 1 <= size <= MAX_EPC_BYTES:
             self.overflow += 1
             return
+        if not self._tags:
+            self._first = read.at
+        self._bytes += 1 + size
         self._tags[read.epc] = read.at
         self._new = read.at
 
@@ -58,7 +63,7 @@ class QuietBasket:
         epcs = sorted(self._tags)
         self._counted = {e: at for e, at in self._counted.items() if now - at < AWAY_S}
         self._counted.update(dict.fromkeys(epcs, now))
-        self._tags = {}
+        self._tags, self._bytes = {}, 0
         reason = f"quiet for {self._quiet_s:g} s"
         return Note(
             Basket,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from firmware.basket import AWAY_S, LONGEST_S, QuietBasket
-from firmware.wire.record_types import MAX_TAGS, Flags
+from firmware.wire.record_types import MAX_TAGS, Flags, Stamp
 from firmware.wire.taglist import decode
 from hal.ports import TagRead
 
@@ -52,3 +52,16 @@ def test_more_tags_than_a_record_holds_are_counted() -> None:
         basket.add(read(n, 10.0))
     assert basket.overflow == 5
     assert basket.close(11.0).fields["count"] == MAX_TAGS
+
+
+def test_tags_that_fit_no_record_are_counted_and_left_out() -> None:
+    basket = QuietBasket(1.0)
+    basket.add(TagRead(b"", 0, 1, None, 0, 10.0))
+    basket.add(TagRead(bytes(63), 0, 1, None, 0, 10.0))
+    assert basket.due() is None
+    for number in range(MAX_TAGS):
+        basket.add(TagRead(number.to_bytes(62, "big"), 0, 1, None, 0, 10.0))
+    note = basket.close(11.0)
+    assert len(decode(note.fields["tags"])) == note.fields["count"]
+    assert note.fields["count"] + basket.overflow == MAX_TAGS + 2
+    assert note.kind(Stamp(1, 1, bytes(4), "synced"), **note.fields).body()
