@@ -203,6 +203,9 @@ def _build(db: sqlite3.Connection, found: Salvaged, now: Stamp) -> list[Lost]:
     db.execute("BEGIN IMMEDIATE")
     db.execute("DELETE FROM epochs")
     for e in epochs:
+        if not found.epochs and e.acked:
+            # Settled or lost, nobody knows; the shop passes over those that it does not have.
+            lost.append(Lost(e.epoch, 1, e.acked))
         lost += _carry(db, e, found)
         schema.put_epoch(db, e)
         if not found.epochs:
