@@ -43,7 +43,8 @@ log = logging.getLogger("app")
 RENEW_S = 0.25
 """Outputs are renewed this often; the driver lets them fall safe after hold_limit_s without."""
 CAMERA_QUIET_S = 60.0
-"""The supervisor restarts a dead camera by itself; after this long the whole program is restarted."""
+"""A camera that is gone is replaced by its supervisor, which says so each time: the gate goes on. When the
+supervisor itself is silent for so long, the whole program is restarted."""
 DISK_BUSY_S = 20.0
 FIRST_READING_S = 0.3
 FAULT_SHOWN_S = 10.0
@@ -268,8 +269,8 @@ class App:
             began = Pulse(self.loop.time())
 
             def camera_age(now: float) -> float:
-                seen = self.controller.progress.get("camera")
-                return now - seen.at if seen is not None else began.age(now)
+                heard = self.controller.heard.get("camera")
+                return now - heard if heard is not None else began.age(now)
 
             beats.declare("camera", CAMERA_QUIET_S, camera_age)
 
@@ -285,8 +286,10 @@ class App:
             "codes": counts["codes"],
             "camera_frames": camera.count if camera else 0,
             "camera_fps": self._camera_fps,
-            "decoder_restarts": counts["decoder_restarts"],
+            "decoder_restarts": 0,
+            **self.controller.notes,
             "tag_reads": counts["tag_reads"],
+            "tags_left_out": self.controller.parts.basket.overflow,
             "baskets": counts["baskets"],
             "open_ms": self.controller.open_ms,
             "open_ms_max": self.controller.open_ms_max,

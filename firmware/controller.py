@@ -89,7 +89,11 @@ class Controller:
         self.house = parts.house
         self.faults = Faults()
         self.counts: Counter[str] = Counter()
+        self.notes: Counter[str] = Counter()
+        """Devices' own conditions by the names of their notes: counters for ``health``."""
         self.progress: dict[str, Progress] = {}
+        self.heard: dict[str, float] = {}
+        """When a device's driver last said anything, loop time."""
         self.open_ms = 0.0
         self.open_ms_max = 0.0
         self.last_visit: str | None = None
@@ -115,6 +119,8 @@ class Controller:
     def event(self, event: Event) -> None:
         if self._closed:
             return
+        if isinstance(event, Progress | DeviceNote | DeviceLost | DeviceBack):
+            self.heard[event.device] = self._loop.time()
         if isinstance(event, CodeSeen):
             self._code(event)
         elif isinstance(event, InputChanged):
@@ -126,7 +132,7 @@ class Controller:
         elif isinstance(event, Progress):
             self.progress[event.device] = event
         elif isinstance(event, DeviceNote):
-            self.counts[event.name] += 1
+            self.notes[event.name] += 1
             log.info("%s: %s", event.device, event.detail)
             if event.name == "hold_expired":
                 self._drive_again()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from firmware.sync.journal import JournalFault
+from hal.ports import DeviceLost, DeviceNote
 from tests.support.stepped import SteppedBoard
 
 
@@ -58,3 +59,19 @@ def test_an_output_that_cannot_be_driven_is_a_fault_to_look_at(board: SteppedBoa
     board.advance(0.1)
     (fault,) = [one for one in board.app.controller.faults if one.part == "outputs"]
     assert "release" in fault.reason
+
+
+def test_a_camera_that_is_gone_restarts_nothing_while_its_process_is_being_replaced(
+    board: SteppedBoard,
+) -> None:
+    """The gate goes on: remote opening, fire and the way out do not need the camera."""
+    stale = board.app.heartbeats.stale
+    post = board.app.controller.post
+    post(DeviceLost("camera", "no frame", "its cable", board.loop.time()))
+    for _ in range(10):
+        board.advance(30)
+        post(DeviceNote("camera", "camera_restarts", "no frame", board.loop.time()))
+        assert stale(board.loop.time()) == []
+    assert board.app.figures()["camera_restarts"] == 10
+    board.advance(70)
+    assert [sentence.split()[0] for sentence in stale(board.loop.time())] == ["camera"]
