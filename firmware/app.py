@@ -85,6 +85,7 @@ class App:
         self._mode = mode
         self._stops: list[Callable[[], None]] = []
         self._reading = False
+        self._wired = False
         self._strict: str | None = None
         self._camera_fps = 0.0
         self._camera_before: Progress | None = None
@@ -100,7 +101,7 @@ class App:
         self.data.mkdir(parents=True, exist_ok=True)
         board = self.board
         for source in self.sources:
-            source.start(lambda event: self.controller.post(event))
+            source.start(self._source)
         self.hardware = open_hardware(
             board, self.data, self.loop, stepped=self._mode.stepped, fault=self._fault
         )
@@ -140,6 +141,7 @@ class App:
             self.guard, self.desk, self.stamp, self.controller.answer, self.uplink.written
         )
         self.controller.recorder = self.recorder
+        self._wired = True
         self.desk.run(lambda journal: None, self._first_open)
         self.memory.load(self.uplink.remembered)
         self.uplink.tables.load()
@@ -169,6 +171,13 @@ class App:
         """Nobody is in the lane and nothing waits for the disk: a changed board file may be applied."""
         at_rest = self.policy.gate.state in ("closed", "lockdown") and self.policy.at_rest()
         return at_rest and not self.recorder.backlog
+
+    def _source(self, event: Event) -> None:
+        if self._wired:
+            self.controller.post(event)
+        else:
+            # A camera that cannot be started (no memory, no descriptors) says so before all is wired.
+            self.guard.post(self._source, event)
 
     def _input(self, event: Event) -> None:
         # Before the first reading the gate knows no levels, so a change means nothing to it.

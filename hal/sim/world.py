@@ -258,7 +258,10 @@ def _place(source: str | None, scene: Path) -> None:
         scene.unlink(missing_ok=True)
         return
     path = Path(source)
-    if path.stat().st_size > MAX_PICTURE:
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise WorldError(f"show: {path} is not a regular file")  # a FIFO or /dev/zero would never end
+    if found.st_size > MAX_PICTURE:
         raise WorldError(f"show: {path} is larger than {MAX_PICTURE} bytes")
     data = path.read_bytes()
     if not data.startswith(b"P5"):

@@ -97,7 +97,11 @@ class CameraSource:
                 pass  # stuck in the kernel: systemd ends the whole control group
 
     def _spawn(self) -> None:
-        read_end, write_end = os.pipe2(os.O_CLOEXEC)
+        try:
+            read_end, write_end = os.pipe2(os.O_CLOEXEC)
+        except OSError as error:
+            self._not_started(error)
+            return
         os.set_blocking(read_end, False)
         arguments = [
             f"--answers={write_end}",
@@ -108,9 +112,7 @@ class CameraSource:
             process = child_process.start("hal.vision.child", arguments, keep=[write_end], own_group=True)
         except OSError as error:
             os.close(read_end)
-            self._failed(
-                f"the camera process cannot be started: {error.strerror}", "free memory and processes"
-            )
+            self._not_started(error)
             return
         finally:
             os.close(write_end)
@@ -118,6 +120,11 @@ class CameraSource:
         self._child = _Child(process, read_end, protocol.Unpacker(), now + self._limits.start_s)
         self._loop.add_reader(read_end, self._readable)
         self._watch()
+
+    def _not_started(self, error: OSError) -> None:
+        self._failed(
+            f"the camera process cannot be started: {error.strerror}", "free memory, processes and open files"
+        )
 
     def _readable(self) -> None:
         child = self._child

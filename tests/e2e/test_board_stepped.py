@@ -11,6 +11,7 @@ from firmware.sync.journal import JournalFault
 from firmware.wire.record_types import Admitted, Alarm, Annulled, Basket, Flags, Refused
 from firmware.wire.refusals import NAME_BY_NUMBER
 from firmware.wire.taglist import decode
+from hal.ports import DeviceLost, Post
 from tests.support.stepped import SteppedBoard
 
 Make = Callable[..., SteppedBoard]
@@ -343,3 +344,20 @@ def test_a_burst_of_tags_is_one_provisional_basket(make: Make) -> None:
     assert basket.count == 3
     assert list(decode(basket.tags)) == [number.to_bytes(12, "big") for number in (1, 2, 3)]
     assert basket.flags & Flags.PROVISIONAL
+
+
+def test_a_camera_that_cannot_be_started_is_lost_and_the_gate_goes_on(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Dead:
+        def start(self, post: Post) -> None:
+            post(DeviceLost("camera", "no memory", "free memory", 0.0))
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr("firmware.app.code_sources", lambda *_, **__: [Dead()])
+    board = make()
+    assert board.crashes == []
+    assert [fault.part for fault in board.app.controller.faults] == ["camera"]
+    assert board.app.policy.gate.state == "closed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -159,6 +160,9 @@ def test_bad_lines_are_answered_and_change_nothing(tmp_path: Path) -> None:
     not_pgm = tmp_path / "a.png"
     not_pgm.write_bytes(b"\x89PNG")
     bad = [*BAD, (json.dumps({"show": str(not_pgm)}).encode() + b"\n", "must begin with P5")]
+    endless = tmp_path / "fifo.pgm"
+    os.mkfifo(endless)  # reading it would hold a thread for good
+    bad.append((json.dumps({"show": str(endless)}).encode() + b"\n", "not a regular file"))
 
     async def test(board: Board) -> None:
         answers = await board.ask(*(line for line, _ in bad))

@@ -95,6 +95,15 @@ def test_every_way_to_fail_is_one_loss_with_what_to_check_and_is_retried(run, sc
     assert not of(events, DeviceBack)
 
 
+def test_no_descriptor_for_the_pipe_is_a_lost_camera(run, monkeypatch):
+    def none(_flags: int) -> tuple[int, int]:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("os.pipe2", none)
+    (lost,) = of(run(["never started"], restarts(2), HASTY), DeviceLost)
+    assert "Too many open files" in lost.reason
+
+
 @pytest.mark.parametrize(
     "script", ["time.sleep(60)", "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"]
 )
