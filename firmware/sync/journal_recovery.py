@@ -75,6 +75,9 @@ def open_checked(path: Path, clock: Callable[[], Stamp]) -> Opened:
     except JournalCorrupt as error:
         reason = str(error)
         tables_current = not isinstance(error, _TailLost)
+    except UnicodeDecodeError as error:
+        # Python's own, not SQLite's: a name in the schema is no text any more.
+        reason = f"its schema is no text ({error.reason})"
     except sqlite3.DatabaseError as error:
         found = schema.translate(error, path)
         if not isinstance(found, JournalCorrupt):

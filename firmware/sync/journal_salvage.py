@@ -33,6 +33,9 @@ from firmware.wire.records import (
 
 _SPENT_REBUILD_MS = 24 * 3600 * 1000
 
+# The second is Python's own: a name in the schema, or SQLite's message about it, is no text any more.
+_UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
+
 # A frame of this version whose body is a map that begins with key 0 (the type) and key 1 (a time).
 _FRAME_START = re.compile(rb"(?=\x01.{8}.{4}(.{2}).{4}[\xa5-\xb7]\x00[\x01-\x17]\x01)", re.DOTALL)
 
@@ -79,15 +82,15 @@ def _read_sql(copy: Path, found: Salvaged) -> list[used.OpenAdmission] | None:
         return None
     db.text_factory = bytes
     try:
-        with contextlib.suppress(sqlite3.Error, JournalCorrupt):
+        with contextlib.suppress(*_UNREADABLE, JournalCorrupt):
             found.epochs = load_epochs(db)
-        with contextlib.suppress(sqlite3.Error, JournalCorrupt):
+        with contextlib.suppress(*_UNREADABLE, JournalCorrupt):
             found.spent = used.load(db)
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(*_UNREADABLE):
             if found.epochs:
                 open_rows = used.open_admissions(db, {e.no: e.epoch for e in found.epochs})
         for order in ("ASC", "DESC"):
-            with contextlib.suppress(sqlite3.Error):
+            with contextlib.suppress(*_UNREADABLE):
                 for (data,) in db.execute(f"SELECT frame FROM rows ORDER BY id {order}"):
                     _keep(data, found.rows)
     finally:
