@@ -103,6 +103,8 @@ class TableFile:
                     found[name, bucket] = decode_snapshot(payload)
                 except (TableError, TypeError, ValueError, AttributeError) as error:
                     damage = f"a row: {error}"[:100]
+        except UnicodeDecodeError as error:
+            damage = f"text that is none ({error.reason})"
         except sqlite3.DatabaseError as error:
             # No code: Python could not read a value as the text it claims to be.
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
