@@ -12,12 +12,14 @@ import fcntl
 import logging
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
 from firmware.app import App, Mode
 from firmware.boardfile import BoardFileError, device_tree_fault, load, load_site
 from firmware.boardschema import Board
+from firmware.logwriter import LogWriter
 from firmware.loop import Guard
 from firmware.sdnotify import Notifier
 from firmware.worker import ThreadWorker
@@ -225,4 +227,5 @@ def run(path: Path, site_path: Path) -> int:
 
 def configure_logging(level: str) -> None:
     """Plain lines on standard error: journald adds time and unit."""
-    logging.basicConfig(level=level.upper(), format="%(levelname).1s %(name)s: %(message)s")
+    format = "%(levelname).1s %(name)s: %(message)s"
+    logging.basicConfig(level=level.upper(), format=format, handlers=[LogWriter(sys.stderr)])

@@ -35,7 +35,7 @@ FORBIDDEN = (
 )
 
 
-THREADS = {"MainThread", "disk", "documents", "hold-timer", "mqtt"}
+THREADS = {"MainThread", "disk", "documents", "hold-timer", "log", "mqtt"}
 """Named, and listed in docs/code-tour.md."""
 
 
