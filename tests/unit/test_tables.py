@@ -144,6 +144,8 @@ def test_a_snapshot_counts_once_it_is_stored_and_after_a_restart(bench: Bench) -
     assert bench.tables.figures()["table_revoked_entries"] == 1
     bench.second()
     assert bench.asked() == 0
+    page = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
+    assert [name for name in bench.tables.figures() if f"`{name}`" not in page] == []
 
 
 def test_deltas_follow_each_other_while_the_disk_is_slow(bench: Bench) -> None:
