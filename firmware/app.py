@@ -92,7 +92,9 @@ class App:
         self._journal_open = False
         self._late = Pulse(self.loop.time())
         self.loop_late_ms = 0.0
-        self.desk = JournalDesk(guard, self.worker, self._open_journal, self._journal_opened)
+        self.desk = JournalDesk(
+            guard, self.worker, self._open_journal, self._journal_opened, self._journal_recovered
+        )
 
     # -- start ---------------------------------------------------------------------------------
 
@@ -217,9 +219,11 @@ class App:
             for one in opened.open_admissions
         )
         self.controller.policy_event(Restored(spent, unused))
-        if opened.recovery is not None:
-            self.recorder.put(Note(Alarm, {"kind": "journal-recovered", "detail": opened.recovery[:200]}))
         self.uplink.journal_opened(opened.stats)
+
+    def _journal_recovered(self, what: str) -> None:
+        log.error("%s", what)
+        self.recorder.put(Note(Alarm, {"kind": "journal-recovered", "detail": what[:200]}))
 
     # -- turning -------------------------------------------------------------------------------
 

@@ -80,7 +80,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise BoardFileError([f"{path}: no such file"]) from None
     except OSError as error:
         raise BoardFileError([f"{path}: cannot be read: {error.strerror}"]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BoardFileError([f"{path}: not valid TOML: {error}"]) from None
 
 

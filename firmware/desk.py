@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from firmware.loop import Guard
-from firmware.sync.journal import Journal, JournalStats, OpenAdmission
+from firmware.sync.journal import Journal, JournalStats, OpenAdmission, Recovery
 from firmware.worker import Done, Worker
 
 T = TypeVar("T")
@@ -24,25 +24,39 @@ class Opened:
     stats: JournalStats
     spent: dict[tuple[bytes, str], int]
     open_admissions: list[OpenAdmission]
-    recovery: str | None
-    """What was lost and set aside, in words, when the file was damaged."""
 
 
 class JournalDesk:
-    """``opened`` is called on the loop once, after the first successful open."""
+    """``opened`` is called on the loop once, after the first successful open; ``recovered`` whenever the
+    file was found damaged: what was lost and set aside, in words."""
 
     def __init__(
-        self, guard: Guard, worker: Worker, opener: Callable[[], Journal], opened: Callable[[Opened], None]
+        self,
+        guard: Guard,
+        worker: Worker,
+        opener: Callable[[], Journal],
+        opened: Callable[[Opened], None],
+        recovered: Callable[[str], None],
     ) -> None:
         self._guard = guard
         self._worker = worker
         self._opener = opener
         self._opened = opened
+        self._recovered = recovered
+        self._recovery: Recovery | None = None
         self._journal: Journal | None = None
 
     def run(self, job: Callable[[Journal], T], done: Done | None = None) -> None:
         """Run ``job(journal)`` on the worker; ``done(result, error)`` follows on the loop."""
-        self._worker.submit(lambda: job(self._get()), done)
+
+        def work() -> T:
+            journal = self._get()
+            try:
+                return job(journal)
+            finally:
+                self._look(journal)
+
+        self._worker.submit(work, done)
 
     def close(self) -> None:
         """Close the journal behind everything that is queued."""
@@ -71,10 +85,13 @@ class JournalDesk:
     def _get(self) -> Journal:
         if self._journal is None:
             journal = self._opener()
-            found = journal.recovery
-            report = Opened(
-                journal.stats(), journal.spent(), journal.open_admissions(), str(found) if found else None
-            )
+            report = Opened(journal.stats(), journal.spent(), journal.open_admissions())
             self._journal = journal
             self._guard.post(self._opened, report)
         return self._journal
+
+    def _look(self, journal: Journal) -> None:
+        """A journal may be found damaged at its opening, or at any call after a fault of the disk."""
+        if journal.recovery is not self._recovery:
+            self._recovery = journal.recovery
+            self._guard.post(self._recovered, str(journal.recovery))

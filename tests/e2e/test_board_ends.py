@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from firmware.sync.journal import JournalFault
+from firmware.wire.record_types import Alarm
 from hal.ports import DeviceLost, DeviceNote
 from tests.support.stepped import SteppedBoard
 
@@ -52,6 +53,19 @@ def test_a_board_is_found_by_its_beep_although_it_refuses_meanwhile(board: Stepp
     assert board.app.pins.outputs()["buzzer"]
     board.advance(4)
     assert not board.app.pins.outputs()["buzzer"]
+
+
+def test_a_journal_found_damaged_while_the_board_runs_is_an_alarm(
+    board: SteppedBoard, tmp_path: Path
+) -> None:
+    board.advance(1)
+    board.app.desk.run(lambda journal: journal._file._give_up())
+    path = tmp_path / "journal.sqlite"
+    path.write_bytes(bytes(4096) + path.read_bytes()[4096:])
+    board.show("12345")
+    board.advance(1)
+    alarms = [record for record in board.records() if isinstance(record, Alarm)]
+    assert [alarm.kind for alarm in alarms] == ["journal-recovered"]
 
 
 def test_an_output_that_cannot_be_driven_is_a_fault_to_look_at(board: SteppedBoard) -> None:

@@ -66,6 +66,7 @@ def test_shipped_files_load(path: Path) -> None:
         ('[camera]\ndriver = "simulated"', "", ["no source of codes"]),
         ("\n[sim]", "", ["needs a [sim] section"]),
         ("[gate]", "[gate", ["not valid TOML"]),
+        pytest.param("[gate]", "[gate]\nx = " + "[" * 9000, ["not valid TOML"], id="nested without end"),
     ],
 )
 def test_each_fault_is_a_sentence_that_helps(faults: Faults, old: str, new: str, words: list[str]) -> None:
