@@ -107,7 +107,9 @@ def _run(options: argparse.Namespace) -> int:
         answers = Answers(options.store_id)
         uplink = Uplink(broker, options.store_id, options.worker, inbox, answers)
     except (OSError, ValueError) as error:
-        raise _Usage(f"cannot use the TLS or password files: {error}; check --ca, --cert and --key") from None
+        raise _Usage(
+            f"cannot use the TLS or password files: {error}; check --ca, --cert, --key and --password-file"
+        ) from None
     worker = Worker(engine, uplink, inbox, TablePush(engine, uplink, answers))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())

@@ -78,7 +78,7 @@ class Uplink:
     ) -> None:
         """``answers``: asked on the network thread; None: this worker answers no questions.
 
-        Raises OSError or ssl.SSLError when a TLS or password file cannot be used."""
+        Raises OSError, ssl.SSLError or ValueError when a TLS or password file cannot be used."""
         self._broker = broker
         self._topics = StoreTopics(store_id)
         self._status_topic = self._topics.status(worker)
@@ -101,7 +101,9 @@ class Uplink:
         if broker.user is not None:
             password = None
             if broker.password_file is not None:
-                password = broker.password_file.read_text().splitlines()[0].strip()
+                password = broker.password_file.read_text().partition("\n")[0].strip()
+                if not password:
+                    raise ValueError(f"the first line of {broker.password_file} holds no password")
             self._client.username_pw_set(broker.user, password)
         if broker.ca is not None:
             self._client.tls_set(

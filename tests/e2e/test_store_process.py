@@ -327,3 +327,14 @@ def test_it_ends_in_order_also_when_no_broker_was_ever_there(tmp_path: Path, nam
     assert process.wait(15) == 0
     assert "Traceback" not in process.stderr.read()
     process.stderr.close()
+
+
+def test_an_empty_password_file_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "password").touch()
+    command = [sys.executable, "-m", "store", "run", "--store-id", "demo", "--broker", "127.0.0.1:1"]
+    command += ["--db", f"sqlite:///{tmp_path / 'ledger.sqlite'}", "--user", "store"]
+    command += ["--password-file", str(tmp_path / "password")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "holds no password" in done.stderr
+    assert "Traceback" not in done.stderr
