@@ -51,6 +51,8 @@ class Process:
         self.code = OK
         self.app: App | None = None
         self._wanted: Board | None = None
+        self._before: Board | None = None
+        self._gave_way: str | None = None
         self._seen = _stamp(path)
         self._looking = False
 
@@ -75,6 +77,7 @@ class Process:
     def _once(self) -> bool:
         """One life of an app; True when it ended to take a changed board file."""
         if self._wanted is not None:
+            self._before = self.board if self._gave_way is None else None
             self.board, self._wanted = self._wanted, None
         app = self.app = App(self.board, self.site, self.guard, Mode(ThreadWorker, reload=self._look_now))
         try:
@@ -83,7 +86,9 @@ class Process:
         finally:
             with contextlib.suppress(Exception):
                 app.safe()
+            self.notifier.send("WATCHDOG=1")  # an end may take as long as systemd's patience
             app.close()
+            self.notifier.send("WATCHDOG=1")
             self.app = None
             # Let transports and cancelled tasks of this life end before the next one begins.
             self.loop.call_soon(self.loop.stop)
@@ -97,11 +102,20 @@ class Process:
         try:
             app.start()
         except PinsError as error:
+            if self._before is not None:
+                log.error("the changed board file cannot run, the one before is taken again: %s", error)
+                self._wanted, self._gave_way = self._before, str(error)
+                self.loop.stop()
+                return
             log.critical("%s", error)
             self.code = NO_DEVICE
             self.notifier.send(f"STATUS={error}"[:200])
             self.loop.stop()
             return
+        self._before = None
+        if self._gave_way is not None:
+            app.controller.faults.raise_("board-file", self._gave_way, f"mend {self.path.name}")
+            self._gave_way = None
         self.notifier.send("READY=1", f"STATUS={self.site.board} runs")
 
     # -- ends ----------------------------------------------------------------------------------
