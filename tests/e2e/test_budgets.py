@@ -10,11 +10,11 @@ from tests.support.footprint import budgets, footprint, parts
 from tests.support.linkboard import until
 
 
-def test_memory_threads_and_descriptors(tmp_path: Path, broker: Mosquitto) -> None:
+def test_memory_threads_and_descriptors(tmp_path: Path, own_broker: Mosquitto) -> None:
     limit = budgets()
     board = BoardProcess(
         tmp_path,
-        broker.port,
+        own_broker.port,
         name="budget-1",
         reader={"protocol": "yrm100", "port": "sim"},
         decoder={"second_opinion": "zbar"},

@@ -39,8 +39,8 @@ THREADS = {"MainThread", "disk", "documents", "hold-timer", "log", "mqtt"}
 """Named, and listed in docs/code-tour.md."""
 
 
-def test_loaded_modules_and_threads(tmp_path: Path, broker: Mosquitto) -> None:
-    board = BoardProcess(tmp_path, broker.port, name="lean-1")
+def test_loaded_modules_and_threads(tmp_path: Path, own_broker: Mosquitto) -> None:
+    board = BoardProcess(tmp_path, own_broker.port, name="lean-1")
     board.data.mkdir()
     try:
         done = subprocess.run(
