@@ -90,6 +90,7 @@ class App:
         self._camera_fps = 0.0
         self._camera_before: Progress | None = None
         self._journal_open = False
+        self._journal_lost = False
         self._late = Pulse(self.loop.time())
         self.loop_late_ms = 0.0
         self.desk = JournalDesk(
@@ -219,10 +220,13 @@ class App:
             for one in opened.open_admissions
         )
         self.controller.policy_event(Restored(spent, unused))
+        if opened.stats.last_seq == 0 or self._journal_lost:
+            self.uplink.claims.journal_lost()
         self.uplink.journal_opened(opened.stats)
 
     def _journal_recovered(self, what: str) -> None:
         log.error("%s", what)
+        self._journal_lost = True
         self.recorder.put(Note(Alarm, {"kind": "journal-recovered", "detail": what[:200]}))
 
     # -- turning -------------------------------------------------------------------------------

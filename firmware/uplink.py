@@ -150,6 +150,9 @@ class Uplink:
             self._app.controller.faults.raise_("tables", self.tables.fault, check)
         else:
             self._app.controller.faults.clear("tables")
+        if self.claims.twin:
+            check = "a cloned card: give one of the two boards an identity of its own"
+            self._app.controller.faults.raise_("identity", "another board uses this board's id", check)
         if self._app.controller.faults.changed:
             self._app.controller.faults.changed = False
             self.soon()

@@ -1,9 +1,10 @@
 """The alarm ``double_entry``: one pass let more people in (or out) at two gates than it is for.
 
 Gates that could not reach the broker cannot know of each other's grants; both records carry ``offline``
-and meet here. A gate always grants what is left of the party, so the largest single grant of a visit is
-its party size. Grants that were annulled do not count; an alarm that an annulment, arriving late,
-explains is cleared and stays readable. Staff and technicians' passes are not counted by the gates, nor here.
+and meet here. One gate grants a use once: two grants show that it has lost its journal, or was cloned.
+A gate always grants what is left of the party, so the largest single grant of a visit is its party size.
+Grants that were annulled do not count; an alarm that an annulment, arriving late, explains is cleared and
+stays readable. Staff and technicians' passes are not counted by the gates, nor here.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def _judge(
     newest: Place | None,
 ) -> None:
     gates = sorted({row.board for row in grants})
-    if len(gates) < 2:
+    if len(grants) < 2:
         return
     party = max(row.uses for row in grants)
     spent = sum(row.uses for row in grants) - given_back
@@ -77,11 +78,15 @@ def _judge(
     if spent <= party:
         connection.execute(alarms.update().where(open_alarm).values(cleared_ms=now_ms))
         return
-    if newest is None or not any(row.flags & Flags.OFFLINE for row in grants):
+    if newest is None:
         return
+    if len(gates) > 1 and not any(row.flags & Flags.OFFLINE for row in grants):
+        return  # gates that heard of each other: an annulment is still on its way
     if connection.scalar(select(func.count()).select_from(alarms).where(open_alarm)):
         return
-    detail = f"{spent} admissions {key[1]} at {', '.join(gates)} on one pass for {party}, gates were offline"
+    lost = "this gate has lost its journal, or another board uses its id"
+    why = "gates were offline" if len(gates) > 1 else lost
+    detail = f"{spent} admissions {key[1]} at {', '.join(gates)} on one pass for {party}: {why}"
     row = {
         "board": newest.board,
         "journal": newest.journal,

@@ -75,6 +75,12 @@ class Claims:
         self._standing: dict[_Use, _Claim] = {}
         self._others: dict[str, _Other] = {}
         self._echoes = False
+        self._shown = False  # an own snapshot of this start has come back
+        self.before: Mapping[bytes, tuple[int, int]] | None = None
+        """What the broker kept of an earlier start of this board: visit to (in, out). Only a board that
+        has lost its journal needs it."""
+        self.twin = False
+        """A second board writes under this one's id: its snapshot came after our own."""
         self.bad = 0
 
     @property
@@ -170,7 +176,13 @@ class Claims:
             self.bad += 1
             return
         if board == self._board and found.boot != self._boot:
-            return  # what the broker kept of an earlier start
+            if self._shown:
+                self.twin = True
+            elif self.before is None:
+                self.before = found.used
+            return
+        if board == self._board:
+            self._shown = True
         if board != self._board:
             if board not in self._others and len(self._others) >= MAX_BOARDS:
                 self.bad += 1

@@ -281,3 +281,38 @@ def test_a_second_board_on_the_same_data_is_refused_and_the_first_goes_on(make: 
     ended = start()
     assert (ended.returncode, ended.stderr.count("\n")) == (2, 1), ended.stderr
     assert "the folder /proc/nowhere cannot be used" in ended.stderr
+
+
+def test_a_lost_journal_does_not_grant_a_used_pass_again(make: Make, shop: StoreProcess, ears: Ears) -> None:
+    board = make().start()
+    used = "tallygate/1/demo/store/used/entry-1"
+    issued = board.admit()
+    board.world.ask(walk={"people": 1})
+    until(lambda: issued.fields.visit in ears.last.get(used, b""), 20, "the used pass to be shown")
+    board.kill()
+    for path in board.data.glob("journal.sqlite*"):
+        path.unlink()
+    board.start()
+    until(lambda: "known from the broker" in board.log(), 20, board.log()[-2000:])
+    board.show_pass(issued)
+    until(lambda: ears.heard("refused", why="used"), 20, board.log()[-2000:])
+    until(lambda: issued.fields.visit in ears.last.get(used, b""), 20)
+    board.admit()
+
+
+def test_a_cloned_card_is_told(make: Make, ears: Ears, tmp_path: Path, own_broker: Mosquitto) -> None:
+    board = make().start()
+    state = "tallygate/1/demo/entry-1/state"
+    until(lambda: ears.get(state).get("online"), 20)
+    twin = BoardProcess(tmp_path / "twin", own_broker.port).start()
+    try:
+        until(
+            lambda: (
+                "identity" in board.log() + twin.log()
+                or any(f["part"] == "identity" for f in ears.get(state).get("faults", []))
+            ),
+            40,
+            board.log()[-1500:] + twin.log()[-1500:],
+        )
+    finally:
+        twin.close()

@@ -240,3 +240,20 @@ def test_in_any_interleaving_no_use_is_granted_twice(
             shop.deliver(0)
         shop.commit(0)
         assert sum(shop.granted) == party
+
+
+def test_an_earlier_starts_snapshot_is_kept_for_a_lost_journal() -> None:
+    before = Claims("entry-1", b"old1").snapshot({(b"visit--1", "in"): 1})
+    claims = Claims("entry-1", b"new1")
+    claims.on_snapshot("entry-1", before)
+    assert claims.before == {b"visit--1": (1, 0)}
+    assert claims.used(b"visit--1", "in") == 0
+    assert not claims.twin
+
+
+def test_a_snapshot_under_the_own_id_after_the_own_is_a_twin() -> None:
+    claims = Claims("entry-1", b"new1")
+    claims.on_snapshot("entry-1", claims.snapshot({}))
+    assert not claims.twin
+    claims.on_snapshot("entry-1", Claims("entry-1", b"else").snapshot({}))
+    assert claims.twin

@@ -332,8 +332,16 @@ def test_gates_that_reached_the_broker_raise_nothing(ledger: Engine) -> None:
     assert doubles(ledger) == []
 
 
-def test_one_gate_alone_raises_nothing(ledger: Engine) -> None:
+def test_one_gate_that_granted_twice_has_lost_its_journal(ledger: Engine) -> None:
     send(ledger, *(feed.framed(E1, seq, feed.admitted(5, offline=True)) for seq in (1, 2)))
+    ((subject, cleared),) = doubles(ledger)
+    assert subject.endswith("5/in")
+    assert not cleared
+
+
+def test_one_gate_that_gave_the_use_back_raises_nothing(ledger: Engine) -> None:
+    bodies = (feed.admitted(5), feed.annulled(5, 1, 1), feed.admitted(5))
+    send(ledger, *(feed.framed(E1, seq, body) for seq, body in enumerate(bodies, 1)))
     assert doubles(ledger) == []
 
 
