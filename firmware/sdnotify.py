@@ -16,6 +16,7 @@ class Notifier:
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         address = environ.get("NOTIFY_SOCKET")
         self._socket: socket.socket | None = None
+        self._lost = False
         usec = environ.get("WATCHDOG_USEC", "")
         self.watchdog_s: float | None = int(usec) / 1e6 if usec.isdigit() and int(usec) > 0 else None
         """systemd's patience, s; feed at a third of it. None = nobody watches."""
@@ -32,7 +33,13 @@ class Notifier:
         try:
             self._socket.sendto("\n".join(words).encode(), self._address)
         except OSError as error:
-            log.warning("systemd did not hear %s: %s", words[0], error)
+            if not self._lost:  # said once: the watchdog is fed every second
+                self._lost = True
+                log.warning("systemd does not hear (%s: %s); said again when it does", words[0], error)
+            return
+        if self._lost:
+            self._lost = False
+            log.warning("systemd hears again")
 
     def close(self) -> None:
         if self._socket is not None:

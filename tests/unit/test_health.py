@@ -102,6 +102,28 @@ def test_words_reach_systemd(tmp_path: Path) -> None:
         notifier.close()
 
 
+def test_a_systemd_that_does_not_hear_is_said_once_and_once_when_it_does(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(5)
+        notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")})
+        for _ in range(2):
+            while not caplog.messages:  # nobody reads: the socket's queue is soon full
+                notifier.send("WATCHDOG=1")
+            for _ in range(5):
+                notifier.send("WATCHDOG=1")
+            assert len(caplog.messages) == 1
+            assert "does not hear" in caplog.text
+            for _ in range(3):
+                systemd.recv(100)
+                notifier.send("WATCHDOG=1")
+            assert caplog.messages[1:] == ["systemd hears again"]
+            caplog.clear()
+        notifier.close()
+
+
 def test_nobody_listens() -> None:
     for environ in ({}, {"NOTIFY_SOCKET": "/nowhere/at/all"}, {"WATCHDOG_USEC": "soon"}):
         notifier = Notifier(environ)
