@@ -25,6 +25,11 @@ NEEDED_OUTPUTS = ("release",)
 MODELS = {"Raspberry Pi 4": "pi4", "Raspberry Pi 5": "pi5", "Raspberry Pi Zero 2": "zero2w"}
 """Start of /proc/device-tree/model to the board file's name for it."""
 
+NO_SITE_FILE = (
+    "; name one with --site: `make run` writes build/run/site.toml, "
+    "install.sh writes /etc/tallygate/site.toml"
+)
+
 T = TypeVar("T", bound=Struct)
 
 
@@ -47,7 +52,7 @@ def load(path: Path) -> Board:
 
 def load_site(path: Path) -> Site:
     """The site file at ``path``. Raises BoardFileError with every fault found."""
-    site = _load(path, Site)
+    site = _load(path, Site, if_missing=NO_SITE_FILE)
     faults = [f"{path}: {fault}" for fault in _site_faults(site)]
     if faults:
         raise BoardFileError(faults)
@@ -73,19 +78,19 @@ def gate_timing(board: Board) -> Timing:
     return Timing(**{name: getattr(board.gate, name) for name in (*RANGES, *TRIES)})
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, if_missing: str) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise BoardFileError([f"{path}: no such file"]) from None
+        raise BoardFileError([f"{path}: no such file{if_missing}"]) from None
     except OSError as error:
         raise BoardFileError([f"{path}: cannot be read: {error.strerror}"]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BoardFileError([f"{path}: not valid TOML: {error}"]) from None
 
 
-def _load(path: Path, kind: type[T]) -> T:
-    data = _read(path)
+def _load(path: Path, kind: type[T], if_missing: str = "") -> T:
+    data = _read(path, if_missing)
     faults = [f"{path}: {fault}" for fault in _unknown_keys(data, kind, "")]
     if faults:
         raise BoardFileError(faults)

@@ -94,6 +94,8 @@ def test_all_faults_are_told_together(faults: Faults) -> None:
 def test_missing_and_unreadable_files(tmp_path: Path) -> None:
     with pytest.raises(BoardFileError, match="no such file"):
         load(tmp_path / "none.toml")
+    with pytest.raises(BoardFileError, match=r"site\.toml: no such file; name one with --site.*install\.sh"):
+        load_site(tmp_path / "site.toml")
     with pytest.raises(BoardFileError, match="cannot be read"):
         load(tmp_path)
     binary = tmp_path / "x.toml"
