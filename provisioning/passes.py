@@ -185,8 +185,10 @@ def _code_in(what: str) -> bytes:
     if what.startswith("TG1:"):
         return what.encode("utf-8", "replace")
     path = Path(what)
+    if not what.strip():
+        raise Trouble("nothing is named: give a code (TG1:...), a picture or - for stdin", BAD_INPUT)
     if not path.is_file():
-        raise Trouble(f"{what} is neither a code (TG1:...) nor a file", BAD_INPUT)
+        raise Trouble(f'"{what}" is neither a code (TG1:...) nor a file', BAD_INPUT)
     from hal.camera.pictures import PictureError
     from provisioning.scan import codes_in
 

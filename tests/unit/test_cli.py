@@ -153,6 +153,15 @@ def test_follow_draws_each_code_of_the_validity_and_ends(
     assert len({decode(text.encode())[0].visit for text in shown}) == 1
 
 
+@pytest.mark.parametrize(
+    ("named", "says"), [("", "nothing is named"), (" ", "nothing is named"), ("x y", '"x y" is')]
+)
+def test_inspect_says_what_was_named(capfd: pytest.CaptureFixture[str], named: str, says: str) -> None:
+    code, _, err = run(capfd, "pass", "inspect", named)
+    assert (code, one_sentence(err)) == (2, True)
+    assert err.startswith(f"tallygate: {says}")
+
+
 def test_inspect_never_shows_the_rotating_part(capfd: pytest.CaptureFixture[str], keyring: Path) -> None:
     _, text, _ = run(capfd, "pass", "issue", "--keys", str(keyring))
     _, signature, preimage = decode(text.rstrip("\n").encode())
