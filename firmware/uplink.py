@@ -26,6 +26,7 @@ from firmware.health import (
     will_message,
 )
 from firmware.housetables import HouseTables
+from firmware.logwriter import Seldom
 from firmware.memory import Values
 from firmware.sync.disk_port import DiskPort
 from firmware.sync.journal import JournalStats
@@ -65,6 +66,7 @@ class Uplink:
         self._guard = app.guard
         self._loop = app.loop
         self._inbox = Inbox()
+        self._refusals = Seldom(log, "commands refused")
         self._stats: JournalStats | None = None
         self._asking = False
         self._remembers = False
@@ -144,6 +146,7 @@ class Uplink:
         """Called every second: the heartbeat, and what changed meanwhile."""
         self.link.clock_changed()
         self._keep_time()
+        self._refusals.second(self._loop.time())
         self.tables.second()
         if self.tables.fault is not None:
             check = "the card (dmesg, df); the shop sends its tables again by itself"
@@ -280,7 +283,8 @@ class Uplink:
             topic_name=event.names[0],
         )
         if isinstance(found, CommandRefused):
-            log.warning("command %s refused: %s (%s)", "/".join(event.names), found.reason, found.detail)
+            line = f"command {'/'.join(event.names)} refused: {found.reason} ({found.detail})"
+            self._refusals.warn(found.reason, line, self._loop.time())
             self.live({"event": "command-refused", "why": found.reason})
             return
 

@@ -141,6 +141,22 @@ def test_a_change_of_state_keeps_the_limit_of_people(make: Make) -> None:
     assert controller.house.shop == Shop("closed", inside=3, limit=9)
 
 
+def test_a_flood_of_refused_commands_is_one_line_and_a_summary(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    board = make()
+    told = connect(board)["told"]
+    late = Command("late-0001", "open", 1, 2, {}).encode()
+    for _ in range(500):
+        board.app.uplink._event(Arrived("cmd", ("open",), late, False, None, board.loop.time()))
+    board.advance(65)
+    lines = [line for line in caplog.messages if "refused" in line]
+    assert len(lines) == 2
+    assert lines[0].startswith("command open refused: ")
+    assert lines[1].startswith("499 more commands refused: ")
+    assert sum(one["event"] == "command-refused" for one in told) == 500
+
+
 def test_a_command_does_not_wait_for_a_disk_that_hangs(make: Make) -> None:
     board = make()
     told = connect(board)["told"]
