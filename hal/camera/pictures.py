@@ -41,6 +41,11 @@ class PictureError(Exception):
         self.cut = cut
 
 
+def printable(text: str) -> str:
+    """``text`` for a log: a file's name may hold escape sequences, line ends, bytes that are no text."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+
+
 def load(path: Path, long_sides: tuple[int, ...] = LONG_SIDES) -> list[Gray]:
     """A picture file as gray pictures of several sizes, upright (EXIF), none larger than the original.
 
@@ -195,7 +200,7 @@ class Inbox:
         except OSError as error:
             if not self._folder_told:
                 self._folder_told = True
-                self.note("inbox_unreadable", f"{self.folder}: {error.strerror}; make the folder again")
+                self._tell("inbox_unreadable", f"{self.folder}: {error.strerror}; make the folder again")
             return []
         found.sort(key=lambda item: item[1][0])
         return found
@@ -209,11 +214,11 @@ class Inbox:
                 return False
             if not path.exists():
                 return False  # taken away by its owner meanwhile
-            self.note("pictures_unreadable", f"{name}: {error}")
+            self._tell("pictures_unreadable", f"{name}: {error}")
             self._move(path, "unreadable")
             return False
         except ImportError as error:
-            self.note(
+            self._tell(
                 "pictures_unreadable", f"{name}: Pillow is not installed ({error}); install tallygate[sim]"
             )
             self._stuck[name] = known.stamp
@@ -238,7 +243,10 @@ class Inbox:
             except OSError:
                 return  # taken away by its owner meanwhile
             self._stuck[path.name] = (info.st_mtime_ns, info.st_size)
-            self.note("inbox_not_movable", f"{path.name} stays in {self.folder}: {error.strerror}")
+            self._tell("inbox_not_movable", f"{path.name} stays in {self.folder}: {error.strerror}")
+
+    def _tell(self, name: str, detail: str) -> None:
+        self.note(name, printable(detail))
 
 
 class Pace:

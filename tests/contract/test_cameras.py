@@ -284,6 +284,24 @@ class TestInbox:
         assert len(notes) == 1
         assert name in notes[0][1]
 
+    @pytest.mark.parametrize(
+        ("name", "told"),
+        [
+            ("\x1b[2Jwiped.png", r"\x1b[2Jwiped.png: "),
+            ("a\nE gate: opened.png", r"a\nE gate: opened.png: "),
+            (os.fsdecode(b"caf\xe9.png"), r"caf\udce9.png: "),
+            ("\u202egnp.png", r"\u202egnp.png: "),
+            ("Größe ✓.png", "Größe ✓.png: "),
+        ],
+        ids=["escape", "line", "bytes", "backwards", "words"],
+    )
+    def test_name_is_noted_in_printable_signs(self, box, notes, name, told):
+        (box.folder / name).write_bytes(b"no picture")
+        self.run(box, 8)
+        ((_, detail),) = notes
+        assert detail.startswith(told)
+        assert detail.isprintable()
+
     def test_hidden_files_readme_folders_and_dangling_links_are_left_alone(self, box, notes):
         (box.folder / ".hidden.png").write_bytes(b"x")
         (box.folder / "README.md").write_text("drop a photo here")
