@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from firmware.wire.refusals import NAME_BY_NUMBER
 from store import schema
 from store.ledger import LedgerError, check, explain, name, open_ledger
+from store.reuse import KIND as REUSED
 
 SILENT_MS = 300_000
 """A board that was online and said nothing for this long needs a look."""
@@ -46,6 +47,10 @@ class BoardRow:
     tags: int = 0
     alarms: dict[str, int] = field(default_factory=dict)
     faults: dict[str, int] = field(default_factory=dict)
+
+    def bad_frames(self) -> dict[str, int]:
+        """Messages that could not be taken, by kind; records with a reused id are told apart from them."""
+        return {kind: count for kind, count in self.faults.items() if kind != REUSED}
 
 
 @dataclass
@@ -157,7 +162,7 @@ def _named_counts(connection: Connection, rows: dict[str, BoardRow], owner: dict
 def _recent(connection: Connection, since_ms: int) -> dict[str, set[str]]:
     """Per board, which kinds of trouble were found since ``since_ms``."""
     found: dict[str, set[str]] = {}
-    journals, gaps, alarms = schema.journals, schema.gaps, schema.alarms
+    journals, gaps, alarms, faults = schema.journals, schema.gaps, schema.alarms, schema.wire_faults
     holes = select(journals.c.board).join(gaps, gaps.c.journal == journals.c.id)
     for board in connection.scalars(holes.where(gaps.c.found_ms >= since_ms)):
         found.setdefault(board, set()).add("missing")
@@ -165,6 +170,9 @@ def _recent(connection: Connection, since_ms: int) -> dict[str, set[str]]:
     raised = raised.where(alarms.c.at_ms >= since_ms, alarms.c.cleared_ms.is_(None))
     for board, kind in connection.execute(raised):
         found.setdefault(board, set()).add(kind)
+    bad = select(faults.c.board).where(faults.c.last_ms >= since_ms, faults.c.kind != REUSED)
+    for board in connection.scalars(bad):
+        found.setdefault(board, set()).add("bad frames")
     return found
 
 
@@ -189,10 +197,15 @@ def _attention(row: BoardRow, recent: set[str], now_ms: int) -> list[str]:
             f"{row.board}: one pass was used at two gates while they were offline (double_entry); "
             "see the alarms table, and check the gates' links"
         )
-    if "id_reused" in recent:
+    if REUSED in recent:
         found.append(
-            f"{row.board}: {row.faults.get('id_reused', 0)} records came again with other content "
+            f"{row.board}: {row.faults.get(REUSED, 0)} records came again with other content "
             "(id_reused); check that no card or image of this board is in use twice"
+        )
+    if "bad frames" in recent:
+        found.append(
+            f"{row.board}: messages came that could not be taken (bad frames: {_counted(row.bad_frames())}); "
+            "the board sends records again, but check its network and who else sends in its name"
         )
     if row.online and row.state_ms is not None and now_ms - row.state_ms > SILENT_MS:
         found.append(
@@ -220,14 +233,18 @@ def render(status: Status) -> str:
     for row in status.boards:
         for title, named in (("refused", row.refused), ("alarms", row.alarms), ("bad frames", row.faults)):
             if named:
-                counted = ", ".join(f"{key} {count}" for key, count in sorted(named.items()))
-                out.append(f"{row.board} {title}: {counted}")
+                out.append(f"{row.board} {title}: {_counted(named)}")
     if not status.boards:
         out.append("no board has reported yet")
-    out += (
-        ["", *(f"! {line}" for line in status.attention)] if status.attention else ["", "nothing to look at"]
-    )
-    return "\n".join(out)
+    if status.attention:
+        return "\n".join([*out, "", *(f"! {line}" for line in status.attention)])
+    old = any(row.missing or row.quarantined or row.faults for row in status.boards)
+    well = "nothing new to look at: what was found is older than a day" if old else "nothing to look at"
+    return "\n".join([*out, "", well])
+
+
+def _counted(named: dict[str, int]) -> str:
+    return ", ".join(f"{key} {count}" for key, count in sorted(named.items()))
 
 
 def _when(ms: int | None) -> str:

@@ -79,6 +79,24 @@ def test_what_needs_attention_is_said_with_what_to_check(
     assert "check" in out.split(says)[1] or "compare" in out.split(says)[1]
 
 
+@pytest.mark.parametrize(
+    ("age_h", "says"),
+    [(1, "! entry-1: messages came that could not be taken"), (25, "nothing new to look at")],
+)
+def test_bad_frames_never_stand_beside_nothing_to_look_at(
+    url: str, capsys: pytest.CaptureFixture[str], age_h: int, says: str
+) -> None:
+    fill(url, *feed.visits_of(1, 4))
+    damaged = bytearray(feed.visits_of(1, 4)[0])
+    damaged[-1] ^= 1
+    fill(url, bytes(damaged), b"short", age_ms=age_h * 3_600_000)
+    assert main(["status", "--db", url]) == (1 if age_h < 24 else 0)
+    out = capsys.readouterr().out
+    assert "entry-1 bad frames: crc 1, short 1" in out
+    assert says in out
+    assert "nothing to look at" not in out
+
+
 def test_an_empty_ledger(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     main(["init", "--db", url])
     assert main(["status", "--db", url]) == 0
