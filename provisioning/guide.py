@@ -19,7 +19,7 @@ from provisioning.ledger_view import LedgerView
 from provisioning.listener import Listener
 from provisioning.tour import Tour
 from provisioning.tour_script import Issuer, steps
-from provisioning.trouble import FAILED, Trouble
+from provisioning.trouble import FAILED, Trouble, in_words
 from provisioning.visitor import Visitor
 from provisioning.world_client import WorldClient
 
@@ -39,6 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
         return _guide(args, console)
     except Trouble as error:
         print(f"make run: {error}", file=sys.stderr)
+        return FAILED
+    except OSError as error:
+        print(f"make run: {in_words(error)}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print()
@@ -85,9 +88,7 @@ def _guide(args: argparse.Namespace, console: Console) -> int:
         if args.tour_only:
             return 0 if equal else FAILED
         if not args.no_tour and not args.camera:
-            console.print(
-                "After a fire the gate waits half a minute before it closes; then it is yours."
-            )
+            console.print("After a fire the gate waits half a minute before it closes; then it is yours.")
         _wait_until_ready(listener, world, time.monotonic() + AFTER_FIRE_S)
         inbox, pass_file = args.inbox, args.root / "pass.png"
         Visitor(console, world, listener, issuer, inbox, pass_file, args.camera).run()

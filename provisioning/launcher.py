@@ -22,7 +22,7 @@ from types import FrameType
 from provisioning import broker_bin, rundir
 from provisioning.children import Child, end_all
 from provisioning.rundir import RunDir
-from provisioning.trouble import BAD_INPUT, FAILED, Trouble
+from provisioning.trouble import BAD_INPUT, FAILED, Trouble, in_words
 
 TREE = Path(__file__).resolve().parent.parent
 BROKER_READY_S = 10.0
@@ -38,7 +38,8 @@ class _End(Exception):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """0 after a good tour or Ctrl-C, 1 when something failed or did not agree, 2 for a bad argument."""
+    """0 after a good tour or Ctrl-C, 1 when something failed or did not agree, 2 for a bad argument or
+    board file, or a disk without room."""
     args = _parser().parse_args(arguments)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _on_signal)
@@ -68,6 +69,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (Trouble, broker_bin.BrokerMissing) as error:
         print(f"make run: {error}", file=sys.stderr)
         return error.code if isinstance(error, Trouble) else FAILED
+    except OSError as error:
+        print(f"make run: {in_words(error)}", file=sys.stderr)
+        return FAILED
     finally:
         _finish(children, run)
 
@@ -141,9 +145,7 @@ def _start_broker(run: RunDir, broker: broker_bin.BrokerProgram, port: int, chil
             return
         except OSError:
             if child.ended() is not None or time.monotonic() > deadline:
-                raise Trouble(
-                    f"the broker did not start; its log {log} ends with\n{child.last_lines()}"
-                ) from None
+                raise Trouble(f"the broker did not start; {_log_of(child)}") from None
             time.sleep(0.02)
 
 
@@ -180,10 +182,8 @@ def _watch(guide: Child, children: list[Child]) -> int:
         for child in children:
             ended = child.ended()
             if child is not guide and ended is not None:
-                raise Trouble(
-                    f"the {child.name} ended ({_how(ended)}); its log {_short(child.log)} ends with\n"
-                    f"{child.last_lines()}"
-                )
+                code = BAD_INPUT if child.name == "board" and ended == BAD_INPUT else FAILED
+                raise Trouble(f"the {child.name} ended ({_how(ended)}); {_log_of(child)}", code)
         time.sleep(0.1)
 
 
@@ -204,6 +204,13 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _log_of(child: Child) -> str:
+    lines = child.last_lines()
+    if not lines:
+        return f"its log {_short(child.log)} is empty; check that the disk is not full (df -h)"
+    return f"its log {_short(child.log)} ends with\n{lines}"
 
 
 def _how(code: int) -> str:

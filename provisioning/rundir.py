@@ -24,6 +24,8 @@ BOARD = "entry-1"
 KEY_ID = 1
 MARK = ".made-by-make-run"
 """A folder without this file in it is somebody's own, and nothing in it is removed."""
+NEEDED_BYTES = 20_000_000
+"""Free space for a run: journal, ledger, logs and traces of an afternoon."""
 _LONGEST_SOCKET = len("/board/world.sock")
 _SOCKET_LIMIT = 100
 
@@ -75,7 +77,8 @@ class RunDir:
 def fresh(wanted: Path) -> RunDir:
     """An empty run folder at ``wanted``, or in the temporary directory where that path is too long.
 
-    Raises Trouble when another run holds it, when it is not ours to empty, when it cannot be made.
+    Raises Trouble when another run holds it, when it is not ours to empty, when it cannot be made, when its
+    disk has no room for a run.
     """
     wanted = wanted.absolute()
     try:
@@ -113,6 +116,14 @@ def _made(wanted: Path, lock: int) -> RunDir:
             )
         shutil.rmtree(root, ignore_errors=True)
         root.mkdir(mode=0o700)
+    free = shutil.disk_usage(root).free
+    if free < NEEDED_BYTES:
+        root.rmdir()
+        raise Trouble(
+            f"{root} has {free / 1e6:.1f} MB of free space and a run needs {NEEDED_BYTES / 1e6:.0f} MB: "
+            "make room (df -h) or name another folder with --folder",
+            BAD_INPUT,
+        )
     (root / MARK).touch()
     run = RunDir(root, temporary, lock)
     for folder in (run.data, run.ledger.parent, run.broker_config.parent, run.logs):

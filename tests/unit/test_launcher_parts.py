@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import stat
+import subprocess
 import sys
 import time
 import tomllib
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware.boardfile import load, load_site
-from provisioning import broker_bin, broker_config, launcher, rundir, toml_text
+from provisioning import broker_bin, broker_config, guide, launcher, rundir, toml_text
 from provisioning.children import Child, end_all
 from provisioning.trouble import Trouble
 from tests.support.procs import descendants, wait_gone
@@ -130,6 +131,65 @@ def test_folders_that_cannot_be_made_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(Trouble, match="inbox .* cannot be made"):
         rundir.write_files(run, TREE / "boards" / "sim-entry.toml", 1, file)
     run.remove_if_temporary()
+
+
+@pytest.mark.parametrize("size", ["64k", "600k"])
+def test_a_disk_without_room_is_one_sentence_at_the_start(tmp_path: Path, size: str) -> None:
+    program = f"{sys.executable} -m provisioning.launcher --no-tour --folder disk/run --inbox inbox"
+    script = f"mkdir disk && mount -t tmpfs -o size={size} tmpfs disk && PYTHONPATH={TREE} exec {program}"
+    done = subprocess.run(
+        ["unshare", "--mount", "--map-root-user", "sh", "-c", script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith(f"make run: {tmp_path}/disk/run has 0.")
+    assert "a run needs 20 MB" in done.stderr
+
+
+def test_a_disk_that_fills_while_the_guide_writes_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> int:
+        os.write(os.open("/dev/full", os.O_WRONLY), b"a scene")
+        return 0
+
+    monkeypatch.setattr(guide, "_guide", full)
+    where = ["--root", str(tmp_path), "--port", "1", "--user", "guide", "--inbox", str(tmp_path)]
+    assert guide.main(where) == 1
+    err = capfd.readouterr().err
+    assert err == "make run: No space left on device; make room on the disk (df -h) and start again\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "log", "passed_on", "says"),
+    [
+        ("board", 2, "error: bad.toml", 2, "ends with\n    error: bad.toml"),
+        ("board", 71, "", 1, "is empty; check that the disk is not full"),
+        ("store", 2, "x", 1, "the store ended (exit code 2)"),
+    ],
+)
+def test_a_part_that_ends_is_told_with_its_log(
+    tmp_path: Path, name: str, code: int, log: str, passed_on: int, says: str
+) -> None:
+    def child(name: str, script: str) -> Child:
+        return Child(name, [sys.executable, "-c", script], log=tmp_path / f"{name}.log")
+
+    children = [
+        child("guide", "import time; time.sleep(60)"),
+        child(name, f"print('{log}', end=''); exit({code})"),
+    ]
+    try:
+        with pytest.raises(Trouble) as caught:
+            launcher._watch(children[0], children)
+    finally:
+        end_all(children)
+    assert caught.value.code == passed_on
+    assert says in str(caught.value)
 
 
 def test_child_that_ignores_sigterm_is_killed_with_its_group(tmp_path: Path) -> None:
