@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from firmware.basket import QuietBasket
+from firmware.budget import Budget
 from firmware.gate import facts
 from firmware.gate.admission import Admissible, House, Verdict, judge
 from firmware.gate.entry import EntryPolicy, PolicyEvent
@@ -55,6 +56,8 @@ log = logging.getLogger("gate")
 summary = logging.getLogger("visit")
 
 BEEP_S = 0.2
+LOST_AN_HOUR = 12
+"""Alarm records that one device may write in an hour; how often it was lost beyond that is a figure."""
 
 
 class Claims(Protocol):
@@ -97,6 +100,8 @@ class Controller:
         self.open_ms = 0.0
         self.open_ms_max = 0.0
         self.last_visit: str | None = None
+        self.alarms_unwritten = 0
+        self._lost_budget = Budget(LOST_AN_HOUR, 3600.0)
         self.recorder: Recorder  # set by app: the two know each other
         self._loop: asyncio.AbstractEventLoop = parts.guard.loop
         self._timer: asyncio.TimerHandle | None = None
@@ -209,7 +214,10 @@ class Controller:
     def _lost(self, event: DeviceLost) -> None:
         if self.faults.raise_(event.device, event.reason, event.check):
             log.error("%s is lost: %s; check: %s", event.device, event.reason, event.check)
-            self.note(Note(Alarm, {"kind": f"{event.device}-lost", "detail": event.reason[:200]}))
+            if self._lost_budget.take(event.device, self._loop.time()):
+                self.note(Note(Alarm, {"kind": f"{event.device}-lost", "detail": event.reason[:200]}))
+            else:
+                self.alarms_unwritten += 1
         self.policy_event(event)
 
     # -- orders --------------------------------------------------------------------------------
