@@ -21,7 +21,7 @@ from firmware.boardschema import Board, Site
 from firmware.controller import Controller, Parts
 from firmware.desk import JournalDesk, Opened
 from firmware.gate import facts
-from firmware.gate.admission import House
+from firmware.gate.admission import House, Shop
 from firmware.gate.entry import EntryPolicy, Rules
 from firmware.gate.machine import Gate
 from firmware.gate.orders import Note, Restored, Unused
@@ -46,6 +46,8 @@ CAMERA_QUIET_S = 60.0
 """A camera that is gone is replaced by its supervisor, which says so each time: the gate goes on. When the
 supervisor itself is silent for so long, the whole program is restarted."""
 DISK_BUSY_S = 20.0
+RESTING = ("closed", "lockdown", "blind", "obstructed", "stuck", "forced", "fault")
+"""Where a gate stays by itself: ready, or waiting for somebody to mend what may be the board file."""
 FIRST_READING_S = 0.3
 FAULT_SHOWN_S = 10.0
 """A fault of the disk that comes and goes is shown at least so long."""
@@ -122,7 +124,14 @@ class App:
         gate = Gate(gate_timing(board), motor=board.gate.motor, kind=board.board.role)
         self.policy = EntryPolicy(gate, rules)
         keys = {int(number): bytes.fromhex(key) for number, key in self.site.pass_keys.items()}
-        house = House(self.site.store, rules.direction, keys, unsynced=board.admission.on_unsynced_clock)
+        # Closed until the documents are read: a lockdown must not be open for the first codes of a start.
+        house = House(
+            self.site.store,
+            rules.direction,
+            keys,
+            unsynced=board.admission.on_unsynced_clock,
+            shop=Shop("closed"),
+        )
         self.trace = self._trace_writer() if board.trace.enabled else None
         self.display = open_display(board, self.loop, lambda event: self.controller.post(event))
         self.uplink = Uplink(self)
@@ -171,8 +180,13 @@ class App:
         return Stamp(self.clock.wall_ms(), mono_ms, self.boot, self.clock.quality())
 
     def idle(self) -> bool:
-        """Nobody is in the lane and nothing waits for the disk: a changed board file may be applied."""
-        at_rest = self.policy.gate.state in ("closed", "lockdown") and self.policy.at_rest()
+        """Nobody is in the lane and nothing waits for the disk: a changed board file may be applied.
+
+        Also where an input that is wired or described wrongly has led: its mended file ends that. A beam
+        that stays broken for long is such an input, one that was broken just now is a person.
+        """
+        gate = self.policy.gate
+        at_rest = gate.state in RESTING and not gate.owed() and gate.lane_clear() and self.policy.at_rest()
         return at_rest and not self.recorder.backlog
 
     def _source(self, event: Event) -> None:
@@ -256,10 +270,8 @@ class App:
             faults.raise_("journal", failed[1], "disk full, read-only or worn out? (df, dmesg)")
         elif self._journal_open:
             faults.clear("journal")
-        if self.memory.fault is not None:
-            faults.raise_("documents", self.memory.fault, "the file named, its .bak beside it, the card")
-        else:
-            faults.clear("documents")
+        if self.memory.judge(faults, self.loop.time()):
+            self.uplink.remember_nothing()
         if self.clock.quality() == "unsynced":
             faults.raise_("clock", "the wall clock is not synchronised", "network, chrony or timesyncd")
         else:
@@ -300,6 +312,7 @@ class App:
             "uptime_s": self.loop.time() - self.started_at,
             **policy,
             "refusals_unwritten": self.policy.refusals_unwritten,
+            "alarms_unwritten": self.controller.alarms_unwritten,
             "codes": counts["codes"],
             "camera_frames": camera.count if camera else 0,
             "camera_fps": self._camera_fps,

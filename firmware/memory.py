@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from firmware.health import Faults
 from firmware.sync.documents import Documents, DocumentsError
 from firmware.worker import Worker
 
@@ -18,6 +19,8 @@ log = logging.getLogger("memory")
 
 Values = dict[str, dict[str, Any]]
 KIND = "board"
+BUSY_S = 5.0
+"""Documents are not needed to let people in: a thread of theirs that hangs is a fault, no restart."""
 
 
 class Memory:
@@ -47,6 +50,19 @@ class Memory:
                 done(error is None)
 
         self._worker.submit(lambda: self._open().put(KIND, name, value), finished)
+
+    def judge(self, faults: Faults, now: float) -> bool:
+        """Raise or clear the fault ``documents``; True while their thread hangs (tables share it)."""
+        hangs = self._worker.busy_for(now) > BUSY_S
+        if self.fault is not None:
+            faults.raise_("documents", self.fault, "the file named, its .bak beside it, the card")
+        elif hangs:
+            reason = f"reading or writing in {self._path.parent} hangs: nothing new is remembered"
+            if faults.raise_("documents", reason, "the card (dmesg, df); then restart the board"):
+                log.error("%s", reason)
+        else:
+            faults.clear("documents")
+        return hangs
 
     def close(self) -> None:
         def shut() -> None:

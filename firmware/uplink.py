@@ -70,6 +70,7 @@ class Uplink:
         self._stats: JournalStats | None = None
         self._asking = False
         self._remembers = False
+        self._shop_told = False
         self._early: list[Arrived] = []
         self._next_beat = 0.0
         self._soon: Any = None
@@ -305,23 +306,34 @@ class Uplink:
         self._guard.at(self._loop.time() + OBEY_S, kept, False)
 
     def remembered(self, values: Values) -> None:
-        """What the board knew before it was restarted."""
+        """What the board knew before it was restarted.
+
+        Until this is called the shop counts as closed. Documents that cannot be read, or hang, do not keep
+        customers out: once that is told as a fault, the shop counts as open until it says otherwise. What
+        it says meanwhile is newer than documents that come late.
+        """
+        self._app.memory.judge(self._app.controller.faults, self._loop.time())
         try:
             seen = [(str(id_), int(expires)) for id_, expires in values.get("commands", {}).get("seen", [])]
         except (TypeError, ValueError) as error:
             log.error("the commands obeyed before the restart are not known: %s", error)
             seen = []
-        self._inbox.restore(seen)
+        self._inbox.restore(seen + self._inbox.seen())  # more than none only when this comes late
         floor = values.get("clock", {}).get("floor_ms")
         if isinstance(self._app.clock, WallClock) and isinstance(floor, int):
             self._app.clock.set_floor(floor)
         state = values.get("shop", {}).get("state")
-        if state in ("open", "closed", "lockdown"):
-            self._shop(state)
+        if not self._shop_told:
+            self._shop(state if state in ("open", "closed", "lockdown") else "open")
         self._remembers = True
         early, self._early = self._early, []
         for event in early:
             self._command(event)
+
+    def remember_nothing(self) -> None:
+        """The documents hang: go on without them. They are still taken when they come."""
+        if not self._remembers:
+            self.remembered({})
 
     def _shop(self, state: str) -> None:
         controller = self._app.controller
@@ -335,10 +347,14 @@ class Uplink:
         controller = self._app.controller
         if command.name in SHOP_STATES:
             state = SHOP_STATES[command.name]
+            self._shop_told = True
             self._shop(state)
             self._app.memory.keep("shop", {"state": state})
         elif command.name in GATE_COMMANDS:
             controller.policy_event(facts.Remote(command.name))
+            if command.name == "close" and controller.house.shop.state == "lockdown":
+                # A release in a lockdown ends it for this gate alone; the shop is still in it.
+                controller.policy_event(facts.Remote("lockdown"))
         elif command.name == "open":
             self._open(command)
         elif command.name == "resend-from":

@@ -83,6 +83,10 @@ class Gate:
         """Passages granted and neither walked nor given back."""
         return sum(credit.left for credit in self._credits)
 
+    def lane_clear(self) -> bool:
+        """No beam is broken, but for one that has been for so long that it counts as defective."""
+        return self._stuck or not self._broken()
+
     def handle(self, event: GateEvent, now: float) -> list[Out]:
         """Take one event at ``now`` (monotonic s); returns what to drive and to record, in order.
 
