@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 
 from firmware import boardschema
 from firmware.boardschema import Board, Site
+from provisioning.generated_page import write_or_check_texts
 
 PAGE = Path(__file__).parents[1] / "docs" / "boards.md"
 COMMAND = "python -m provisioning.board_reference"
@@ -121,13 +122,7 @@ def _notes() -> dict[str, dict[str, str]]:
 
 
 def main() -> int:
-    if "--check" in sys.argv[1:]:
-        if PAGE.read_text(encoding="utf-8") == page():
-            return 0
-        print(f"{PAGE.name} is not what the schema says: run {COMMAND}", file=sys.stderr)
-        return 1
-    PAGE.write_text(page(), encoding="utf-8")
-    return 0
+    return write_or_check_texts(COMMAND, "the schema", {PAGE: page()})
 
 
 if __name__ == "__main__":

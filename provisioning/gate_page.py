@@ -12,6 +12,7 @@ from pathlib import Path
 from firmware.gate.facts import ALARMS, ANNULLED, REMOTE
 from firmware.gate.table import LANES, SAME, STATES, TABLE
 from firmware.gate.timing import RANGES, TRIES, Timing
+from provisioning.generated_page import write_or_check_texts
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "gate.md"
 COMMAND = "python -m provisioning.gate_page"
@@ -120,13 +121,7 @@ def page() -> str:
 
 
 def main() -> int:
-    if "--check" in sys.argv[1:]:
-        if PAGE.read_text(encoding="utf-8") == page():
-            return 0
-        print(f"{PAGE.name} is not what the table says: run {COMMAND}", file=sys.stderr)
-        return 1
-    PAGE.write_text(page(), encoding="utf-8")
-    return 0
+    return write_or_check_texts(COMMAND, "the table", {PAGE: page()})
 
 
 if __name__ == "__main__":

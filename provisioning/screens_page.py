@@ -17,6 +17,7 @@ from firmware.screens import ONE_MOMENT
 from firmware.wire.refusals import REASONS
 from hal.display.painter import OUT_OF_SERVICE
 from hal.ports import Screen
+from provisioning.generated_page import write_or_check
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -64,19 +65,24 @@ def sheet() -> Image:
 
 
 def main() -> int:
+    return write_or_check(COMMAND, _wrong, _write)
+
+
+def _wrong() -> Iterator[str]:
+    from PIL import Image
+
+    with Image.open(PICTURE) as picture:
+        if picture.info.get(LEGEND) != digest():
+            yield f"{PICTURE.name} shows other words than the screens"
+
+
+def _write() -> None:
     from PIL import Image, PngImagePlugin
 
-    if "--check" in sys.argv[1:]:
-        with Image.open(PICTURE) as picture:
-            if picture.info.get(LEGEND) == digest():
-                return 0
-        print(f"{PICTURE.name} shows other words than the screens: run {COMMAND}", file=sys.stderr)
-        return 1
     info = PngImagePlugin.PngInfo()
     info.add_text(LEGEND, digest())
     small = sheet().quantize(48, dither=Image.Dither.NONE)
     small.save(PICTURE, "PNG", optimize=True, pnginfo=info)
-    return 0
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from firmware.boardschema import Board, InputPin
 from firmware.safe import pin_outs
 from hal.pins.outputs import PinOut
 from hal.ports import INPUTS
+from provisioning.generated_page import write_or_check_texts
 
 TREE = Path(__file__).resolve().parents[1]
 BOARD = "gate-pi5"
@@ -247,14 +248,7 @@ def _text(
 
 def main() -> int:
     made = {PAGE: page(), PICTURE: picture()}
-    if "--check" in sys.argv[1:]:
-        wrong = [path for path, text in made.items() if path.read_text(encoding="utf-8") != text]
-        for path in wrong:
-            print(f"{path.name} is not what boards/{BOARD}.toml says: run {COMMAND}", file=sys.stderr)
-        return 1 if wrong else 0
-    for path, text in made.items():
-        path.write_text(text, encoding="utf-8")
-    return 0
+    return write_or_check_texts(COMMAND, f"boards/{BOARD}.toml", made)
 
 
 if __name__ == "__main__":
