@@ -46,7 +46,7 @@ class TraceError(Exception):
 def _plain(value: Any) -> Any:
     if isinstance(value, type):
         return value.__name__
-    raise NotImplementedError(type(value).__name__)
+    raise TypeError(f"an order holds a {type(value).__name__}, which has no plain form")
 
 
 def order_text(order: Order) -> Any:
