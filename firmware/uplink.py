@@ -146,6 +146,7 @@ class Uplink:
     def second(self) -> None:
         """Called every second: the heartbeat, and what changed meanwhile."""
         self.link.clock_changed()
+        self.link.check_pulse()
         self._keep_time()
         self._refusals.second(self._loop.time())
         self.tables.second()

@@ -38,6 +38,7 @@ TAKE = 16  # happenings handled in one turn: a backlog must not hold the gate's 
 SETTLE_S = 0.2  # after SUBACK: retained acks and store status come before the first record goes
 OVERHEAD = 64  # bytes of a PUBLISH besides topic and payload, generously
 DIAL_S = 20.0  # from dialling to SUBACK
+HUNG_S = 60.0  # a network thread that has not turned for so long: every wait of it is far shorter
 ABANDONED = 3  # sessions whose thread hangs in connect or DNS; with so many none is added
 
 
@@ -124,11 +125,11 @@ class Link:
         if self._session is not None and not self._checked_time and self._clock_synced():
             self._lost("the clock is set: connecting again with certificate dates checked")
 
-    @property
-    def alive_at(self) -> float:
-        """Monotonic time of the network thread's last turn; now, while none is needed. For the watchdog:
-        a dial may take ``connect_s`` plus the resolver's time."""
-        return self._session.alive_at if self._session is not None else self._now()
+    def check_pulse(self) -> None:
+        """Call every second. A connection whose thread stands still is given up for a new one, which the
+        board shows as a lost link; the gate needs no restart for it. Dialling is bounded by itself."""
+        if self.up and self._session is not None and self._now() - self._session.alive_at > HUNG_S:
+            self._lost(f"the network thread has stood still for {HUNG_S:g} s")
 
     def health(self) -> dict[str, int]:
         """Counters for ``health``: numbers only."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import socket
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -154,19 +153,33 @@ def test_where_the_board_file_says_so_the_brokers_puback_is_the_receipt(tmp_path
             check(double, board)
 
 
-def test_the_network_threads_pulse_is_seen_and_stops_with_it(tmp_path: Path) -> None:
+def test_a_network_thread_that_stands_still_is_given_up_for_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("firmware.sync.link.HUNG_S", 2.0)
     with Double() as double, LinkBoard(tmp_path, double.port) as board:
         board.link_up()
-        began = board.link.alive_at
-        until(lambda: board.link.alive_at > began, what="a turn of the idle thread")
         session = board.link._session
         assert session is not None
+        began = session.alive_at
+        until(lambda: session.alive_at > began, what="a turn of the idle thread")
+        board.call(board.link.check_pulse)
+        assert board.link._session is session
         hang = threading.Event()
         session._client.on_message = lambda *_: hang.wait(20)  # paho's own thread stands still
         double.send(publish(double.topics.ack, b"{}"))
-        until(lambda: time.monotonic() - board.link.alive_at > 1.0)
+
+        def lost() -> list[str]:
+            board.call(board.link.check_pulse)
+            return [event.reason for event in board.events if isinstance(event, LinkDown)]
+
+        (reason,) = until(lost)
+        assert "network thread" in reason
+        board.record(3)
+        check(double, board)
+        assert len(double.connections) == 2
         hang.set()
-        until(lambda: time.monotonic() - board.link.alive_at < 1.0)
+        until(lambda: not session.running)
 
 
 def test_connections_are_thrown_away_without_a_trace(tmp_path: Path) -> None:
