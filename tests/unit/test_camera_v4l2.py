@@ -40,24 +40,22 @@ def look_on(opened: V4l2) -> None:
         opened.frame(1.0)
 
 
-@pytest.mark.skipif(ctypes.sizeof(ctypes.c_void_p) != 8, reason="the sizes of 64-bit systems")
 def test_structs_and_numbers_are_the_kernel_s():
-    """Compared once with ``linux/videodev2.h`` by a C compiler."""
+    """For 64 bits compared once with ``linux/videodev2.h`` by a C compiler; for 32 its sizes were added up."""
+    word = ctypes.sizeof(ctypes.c_void_p)
+    whole, buffer = {8: (208, 88), 4: (204, 68)}[word]
     structs = [abi.Capability, abi.FormatDescription, abi.Format]
     structs += [abi.StreamParameters, abi.RequestBuffers, abi.Buffer]
-    assert [ctypes.sizeof(struct) for struct in structs] == [104, 64, 208, 204, 20, 88]
-    assert (abi.Format.fmt.offset, abi.Buffer.timestamp.offset, abi.Buffer.m.offset) == (8, 24, 64)
-    assert (abi.Buffer.sequence.offset, abi.Buffer.length.offset, abi.Buffer.request_fd.offset) == (
-        56,
-        72,
-        80,
-    )
-    assert [abi.QUERYCAP, abi.ENUM_FMT, abi.S_FMT, abi.REQBUFS] == [
-        0x80685600, 0xC0405602, 0xC0D05605, 0xC0145608,
-    ]  # fmt: skip
-    assert [abi.QUERYBUF, abi.QBUF, abi.DQBUF, abi.STREAMON, abi.STREAMOFF, abi.S_PARM] == [
-        0xC0585609, 0xC058560F, 0xC0585611, 0x40045612, 0x40045613, 0xC0CC5616,
-    ]  # fmt: skip
+    assert [ctypes.sizeof(struct) for struct in structs] == [104, 64, whole, 204, 20, buffer]
+    assert abi.Format.fmt.offset == word
+    offsets = [getattr(abi.Buffer, name).offset for name in ("timestamp", "sequence", "m", "length")]
+    assert offsets == {8: [24, 56, 64, 72], 4: [20, 44, 52, 56]}[word]
+    assert abi.Buffer.request_fd.offset == {8: 80, 4: 64}[word]
+    numbers = [abi.QUERYCAP, abi.ENUM_FMT, abi.S_FMT, abi.REQBUFS]
+    assert numbers == [0x80685600, 0xC0405602, 0xC0005605 | whole << 16, 0xC0145608]
+    numbers = [abi.QUERYBUF, abi.QBUF, abi.DQBUF]
+    assert numbers == [base | buffer << 16 for base in (0xC0005609, 0xC000560F, 0xC0005611)]
+    assert [abi.STREAMON, abi.STREAMOFF, abi.S_PARM] == [0x40045612, 0x40045613, 0xC0CC5616]
 
 
 class TestFormats:

@@ -90,10 +90,9 @@ def test_a_port_nobody_drains_is_reported_not_waited_for(mocker: Any, tmp_path: 
     while not opened:
         assert time.monotonic() < deadline
         loop.run_until_complete(asyncio.sleep(0.005))
-    began = time.monotonic()
+    assert not os.get_blocking(line._fd), "a write must never wait"
     for _ in range(40):
         line.write(bytes(4096))
-    assert time.monotonic() - began < 2
     loop.run_until_complete(asyncio.sleep(0))
     assert len(lost) == 1
     assert "writing failed" in lost[0]
