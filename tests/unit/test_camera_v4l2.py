@@ -41,7 +41,7 @@ def look_on(opened: V4l2) -> None:
 
 
 def test_structs_and_numbers_are_the_kernel_s():
-    """For 64 bits compared once with ``linux/videodev2.h`` by a C compiler; for 32 its sizes were added up."""
+    """For 64 bits compared once with ``linux/videodev2.h`` by a C compiler; for 32 they were added up."""
     word = ctypes.sizeof(ctypes.c_void_p)
     whole, buffer = {8: (208, 88), 4: (204, 68)}[word]
     structs = [abi.Capability, abi.FormatDescription, abi.Format]
