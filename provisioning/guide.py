@@ -5,8 +5,14 @@ Started by the launcher as a process of its own; it talks to broker, world and l
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before everything else: importing the rest takes a moment
+    from provisioning import ctrl_c
+
+    ctrl_c.ends_at_once()
+
 import argparse
 import re
+import signal
 import sys
 import time
 from pathlib import Path
@@ -15,6 +21,7 @@ from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 
 from provisioning import keys, rundir
+from provisioning.ctrl_c import raises_again
 from provisioning.ledger_view import LedgerView
 from provisioning.listener import Listener
 from provisioning.tour import Tour
@@ -31,11 +38,12 @@ AFTER_FIRE_S = 60.0
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """0: everything agreed, or Ctrl-C. 1: something did not."""
+    """0: everything agreed, or Ctrl-C (130 while starting). 1: something did not."""
     args = _parser().parse_args(arguments)
     width = None if sys.stdout.isatty() and args.picture is None else 108
     console = Console(highlight=False, width=width, record=args.picture is not None)
     try:
+        raises_again()
         return _guide(args, console)
     except Trouble as error:
         print(f"make run: {error}", file=sys.stderr)
@@ -44,6 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"make run: {in_words(error)}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one has nothing left to end
         print()
         return 0
 

@@ -7,6 +7,11 @@ them. No child is left running, however this process ends.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before everything else: importing the rest takes a moment
+    from provisioning import ctrl_c
+
+    ctrl_c.ends_at_once()
+
 import argparse
 import importlib.util
 import os
@@ -21,6 +26,7 @@ from types import FrameType
 
 from provisioning import broker_bin, rundir
 from provisioning.children import Child, end_all
+from provisioning.ctrl_c import raises_again
 from provisioning.rundir import RunDir
 from provisioning.trouble import BAD_INPUT, FAILED, Trouble, in_words
 
@@ -38,14 +44,15 @@ class _End(Exception):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """0 after a good tour or Ctrl-C, 1 when something failed or did not agree, 2 for a bad argument or
-    board file, or a disk without room."""
+    """0 after a good tour or Ctrl-C (130 while this program starts), 1 when something failed or did not
+    agree, 2 for a bad argument or board file, or a disk without room."""
     args = _parser().parse_args(arguments)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _on_signal)
     children: list[Child] = []
     run: RunDir | None = None
     try:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _on_signal)
+        raises_again()
         began = time.monotonic()
         if args.camera:
             _check_camera(args.camera)

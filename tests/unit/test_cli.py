@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from firmware.wire.passes import STEP_S, decode, verify
-from provisioning import cli, keys, passes
+from provisioning import cli, commands, keys, passes
 
 TREE = Path(__file__).resolve().parents[2]
 COMMANDS = ("boards", "pass", "replay", "run", "scan", "selftest", "watch")
@@ -251,12 +251,12 @@ def test_faulty_board_file_names_file_key_and_nearest_key(
 def test_command_that_cannot_be_loaded_does_not_take_the_others_down(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = cli.entry_points
+    real = commands.entry_points
 
     def with_a_broken_one(group: str) -> list[EntryPoint]:
         return [*real(group=group), EntryPoint("broken", "no_such_module:command", group)]
 
-    monkeypatch.setattr(cli, "entry_points", with_a_broken_one)
+    monkeypatch.setattr(commands, "entry_points", with_a_broken_one)
     code, out, err = run(capfd, "boards")
     assert code == 0
     assert "sim-entry.toml: ok" in out
@@ -297,3 +297,38 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     command = f"{sys.executable} -m provisioning.cli --help | head -c 10"
     done = subprocess.run(["bash", "-c", command], cwd=TREE, capture_output=True, text=True, timeout=30)
     assert done.stderr == ""
+
+
+INTERRUPTED_AT = """
+import os, runpy, signal, sys
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == {name!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupt())
+sys.argv[1:] = ["--help"]
+{start}
+"""
+
+
+@pytest.mark.parametrize(
+    ("start", "name"),
+    [
+        ("runpy.run_module('provisioning.launcher', run_name='__main__', alter_sys=True)", "socket"),
+        (
+            "runpy.run_module('provisioning.launcher', run_name='__main__', alter_sys=True)",
+            "provisioning.rundir",
+        ),
+        ("runpy.run_module('provisioning.guide', run_name='__main__', alter_sys=True)", "rich.console"),
+        ("runpy.run_module('provisioning.guide', run_name='__main__', alter_sys=True)", "paho.mqtt.client"),
+        ("runpy.run_module('provisioning.cli', run_name='__main__', alter_sys=True)", "typer"),
+        ("from provisioning.cli import main; sys.exit(main())", "typer"),
+        ("from provisioning.cli import main; sys.exit(main())", "provisioning.watch"),
+    ],
+)
+def test_ctrl_c_while_importing_ends_quietly(start: str, name: str) -> None:
+    script = INTERRUPTED_AT.format(start=start, name=name)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=TREE, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -17,7 +17,7 @@ import typer
 
 from firmware.gate.facts import ALARMS, SCREENS
 from firmware.wire.refusals import REASONS
-from provisioning import cli, screens_page, wiring_page
+from provisioning import commands, screens_page, wiring_page
 
 TREE = Path(__file__).parents[2]
 DOCS = TREE / "docs"
@@ -113,7 +113,7 @@ def _targets() -> frozenset[str]:
 
 
 def _tallygate(words: list[str]) -> str | None:
-    command: click.Command = typer.main.get_command(cli.build())
+    command: click.Command = typer.main.get_command(commands.build())
     while words and hasattr(command, "commands"):
         name = words.pop(0)
         if name.startswith("-"):
