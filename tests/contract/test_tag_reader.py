@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import termios
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -366,6 +367,8 @@ class TestOnATerminal:
         assert not settings[2] & termios.HUPCL
 
     def test_nothing_is_left_open(self, rig: Rig) -> None:
+        # The reader of the test before may still be closing its port.
+        rig.until(lambda: all(thread.name != "serial-close" for thread in threading.enumerate()))
         before = _terminals()
         rig.start()
         assert _terminals() > before
