@@ -7,13 +7,11 @@ there, as a real one does in continuous mode. Never loaded on a real board.
 from __future__ import annotations
 
 import asyncio
-import os
-import tempfile
-import tty
 from collections.abc import Callable
 from pathlib import Path
 
 from hal.scanner.lines import answer, read_command
+from hal.sim.terminal import InlineTerminal, Terminal
 
 REPEAT_S = 0.5
 
@@ -47,12 +45,34 @@ class Head:
         return self.held + self.tail if self.held is not None else b""
 
 
-class SimulatedGm65:
-    """``head`` on a pseudo-terminal; ``port`` is the path to open, the same after every ``plug``.
+class _Hand:
+    """Holds one code at a time before ``head``, whose readings go to ``send`` again and again."""
 
-    ``link``: where to put that path (default: a temporary folder of its own). Runs on the loop. Raises
-    OSError when the terminal or the link cannot be made.
-    """
+    def __init__(
+        self, head: Head, loop: asyncio.AbstractEventLoop, repeat_s: float, send: Callable[[bytes], None]
+    ) -> None:
+        self._head = head
+        self._loop = loop
+        self._repeat_s = repeat_s
+        self._send = send
+        self._timer: asyncio.TimerHandle | None = None
+
+    def hold(self, code: bytes | None) -> None:
+        self._head.held = code
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if code is not None:
+            self._again()
+
+    def _again(self) -> None:
+        self._send(self._head.read())
+        self._timer = self._loop.call_later(self._repeat_s, self._again)
+
+
+class SimulatedGm65(Terminal):
+    """``head`` on a pseudo-terminal, plugged in; see ``Terminal`` for ``port`` and ``link``. Raises OSError
+    when the terminal or the link cannot be made."""
 
     def __init__(
         self,
@@ -61,142 +81,36 @@ class SimulatedGm65:
         head: Head | None = None,
         repeat_s: float = REPEAT_S,
     ) -> None:
+        super().__init__("gm65", loop, link)
         self.head = head if head is not None else Head()
-        self._folder = tempfile.TemporaryDirectory(prefix="gm65-") if link is None else None
-        self._link = link if link is not None else Path(self._folder.name) / "tty"  # type: ignore[union-attr]
-        self.port = str(self._link)
-        self._loop = loop
-        self._repeat_s = repeat_s
-        self._master = self._slave = -1
-        self._timer: asyncio.TimerHandle | None = None
+        self._hand = _Hand(self.head, loop, repeat_s, self.send)
         self.plug(True)
 
     def hold(self, code: bytes | None) -> None:
         """Hold this code before the head, or take it away."""
-        self.head.held = code
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if code is not None:
-            self._again()
-
-    def send(self, data: bytes) -> None:
-        """Put these bytes on the line as they are: noise, half a code."""
-        if self._master >= 0:
-            os.write(self._master, data)
-
-    def plug(self, plugged: bool) -> None:
-        """Put the head on the port, or pull it."""
-        if plugged == (self._master >= 0):
-            return
-        if not plugged:
-            self._detach()
-            return
-        # The slave stays open here: a master whose slave nobody holds reports a hang-up without end.
-        self._master, self._slave = os.openpty()
-        tty.setraw(self._slave)
-        os.set_blocking(self._master, False)
-        self._link.parent.mkdir(parents=True, exist_ok=True)
-        part = self._link.with_name(f".{self._link.name}.part")
-        part.unlink(missing_ok=True)
-        part.symlink_to(os.ttyname(self._slave))
-        part.replace(self._link)
-        self._loop.add_reader(self._master, self._readable)
+        self._hand.hold(code)
 
     def close(self) -> None:
-        """Unplug and clean up. Idempotent."""
         self.hold(None)
-        self.plug(False)
-        if self._folder is not None:
-            self._folder.cleanup()
+        super().close()
 
-    def _detach(self) -> None:
-        self._loop.remove_reader(self._master)
-        self._link.unlink(missing_ok=True)
-        os.close(self._master)
-        os.close(self._slave)
-        self._master = self._slave = -1
-
-    def _again(self) -> None:
-        self.send(self.head.read())
-        self._timer = self._loop.call_later(self._repeat_s, self._again)
-
-    def _readable(self) -> None:
-        try:
-            data = os.read(self._master, 4096)
-        except OSError:
-            return
-        reply = self.head.feed(data)
-        if reply:
-            self.send(reply)
+    def _hear(self, data: bytes) -> None:
+        self.send(self.head.feed(data))
 
 
-class InlineHead:
+class InlineHead(InlineTerminal):
     """``hal.reader.serial_line.Line`` straight into a ``Head``, for stepped time."""
 
     def __init__(
         self, head: Head, loop: asyncio.AbstractEventLoop, repeat_s: float = REPEAT_S, plugged: bool = True
     ) -> None:
+        super().__init__("the simulated head", loop, plugged)
         self.head = head
-        self.port = "the simulated head"
-        self._loop = loop
-        self._repeat_s = repeat_s
-        self._plugged = plugged
-        self._turn = 0
-        self._on_bytes: Callable[[bytes], None] | None = None
-        self._on_lost: Callable[[str], None] = lambda _: None
-        self._timer: asyncio.TimerHandle | None = None
+        self._hand = _Hand(head, loop, repeat_s, self.send)
 
     def hold(self, code: bytes | None) -> None:
-        self.head.held = code
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if code is not None:
-            self._again()
-
-    def send(self, data: bytes) -> None:
-        if self._plugged and self._on_bytes is not None and data:
-            self._loop.call_soon(self._deliver, self._turn, data)
-
-    def plug(self, plugged: bool) -> None:
-        self._plugged = plugged
-        if not plugged and self._on_bytes is not None:
-            self._loop.call_soon(self._lose, self._turn)
-
-    def open(
-        self,
-        on_open: Callable[[], None],
-        on_bytes: Callable[[bytes], None],
-        on_lost: Callable[[str], None],
-    ) -> None:
-        self.close()
-        self._on_bytes, self._on_lost = on_bytes, on_lost
-        if self._plugged:
-            self._loop.call_soon(self._open_now, self._turn, on_open)
-        else:
-            self._loop.call_soon(self._lose, self._turn)
+        """Hold this code before the head, or take it away."""
+        self._hand.hold(code)
 
     def write(self, data: bytes) -> None:
         self.send(self.head.feed(data))
-
-    def close(self, drain: bool = False) -> None:
-        self._turn += 1
-        self._on_bytes = None
-
-    def _again(self) -> None:
-        self.send(self.head.read())
-        self._timer = self._loop.call_later(self._repeat_s, self._again)
-
-    def _open_now(self, turn: int, on_open: Callable[[], None]) -> None:
-        if turn == self._turn:
-            on_open()
-
-    def _deliver(self, turn: int, data: bytes) -> None:
-        if turn == self._turn and self._on_bytes is not None:
-            self._on_bytes(data)
-
-    def _lose(self, turn: int) -> None:
-        if turn == self._turn:
-            self.close()
-            self._on_lost(f"{self.port}: it was unplugged")

@@ -8,12 +8,8 @@ It must never be kinder than the real thing: no tag in a round is an error frame
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import tempfile
-import tty
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +25,7 @@ from hal.reader.yrm100 import (
     encode,
     encode_tag,
 )
+from hal.sim.terminal import InlineTerminal, Terminal
 
 ROUND_S = 0.05
 BAD_COMMAND = 0x17
@@ -164,13 +161,9 @@ class Module:
         return bytes(spoiled)
 
 
-class SimulatedYrm100:
-    """``module`` on a pseudo-terminal; ``port`` is the path to open, the same after every ``plug``.
-
-    ``link``: where to put that path (default: a temporary folder of its own). Runs on the loop. The slave
-    stays open here: a master whose slave nobody holds reports a hang-up without end. Raises OSError when
-    the terminal or the link cannot be made.
-    """
+class SimulatedYrm100(Terminal):
+    """``module`` on a pseudo-terminal, plugged in; see ``Terminal`` for ``port`` and ``link``. Raises OSError
+    when the terminal or the link cannot be made."""
 
     def __init__(
         self,
@@ -179,101 +172,51 @@ class SimulatedYrm100:
         module: Module | None = None,
         round_s: float = ROUND_S,
     ) -> None:
+        super().__init__("yrm100", loop, link)
         self.module = module if module is not None else Module()
-        self._folder = None if link is not None else tempfile.TemporaryDirectory(prefix="yrm100-")
-        self._link = link if link is not None else Path(self._folder.name) / "tty"  # type: ignore[union-attr]
-        self.port = str(self._link)
-        self._loop = loop
         self._round_s = round_s
-        self._master = self._slave = -1
         self._timer: asyncio.TimerHandle | None = None
-        self.overrun = 0
-        """Bytes nobody took in time (the terminal's buffer was full), as on a real UART."""
         self.plug(True)
 
     def present(self, epcs: list[bytes]) -> None:
         """Exactly these tags are in the field now."""
         self.module.tags = list(epcs)
 
-    def plug(self, plugged: bool) -> None:
-        """Put the module on the port or pull it; what it was told is forgotten, as without supply."""
-        if plugged == (self._master >= 0):
-            return
-        if plugged:
-            self._attach()
-        else:
-            self._detach()
-
     def status(self) -> dict[str, Any]:
-        return {"plugged": self._master >= 0, **self.module.status()}
-
-    def close(self) -> None:
-        """Unplug and clean up. Idempotent."""
-        self.plug(False)
-        if self._folder is not None:
-            self._folder.cleanup()
+        return {"plugged": self.plugged, **self.module.status()}
 
     def _attach(self) -> None:
-        self.module.power_cycle()
-        self._master, self._slave = os.openpty()
-        tty.setraw(self._slave)
-        os.set_blocking(self._master, False)
-        self._link.parent.mkdir(parents=True, exist_ok=True)
-        part = self._link.with_name(f".{self._link.name}.part")
-        part.unlink(missing_ok=True)
-        part.symlink_to(os.ttyname(self._slave))
-        part.replace(self._link)
-        self._loop.add_reader(self._master, self._readable)
+        self.module.power_cycle()  # what it was told is forgotten, as without supply
+        super()._attach()
 
     def _detach(self) -> None:
-        self._loop.remove_reader(self._master)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._link.unlink(missing_ok=True)
-        os.close(self._master)
-        os.close(self._slave)
-        self._master = self._slave = -1
+        super()._detach()
 
-    def _readable(self) -> None:
-        try:
-            data = os.read(self._master, 4096)
-        except OSError:
-            return
-        self._write(self.module.feed(data))
+    def _hear(self, data: bytes) -> None:
+        self.send(self.module.feed(data))
         if self.module.polling and self._timer is None:
             self._timer = self._loop.call_later(self._round_s, self._round)
 
     def _round(self) -> None:
         self._timer = None
-        self._write(self.module.round())
+        self.send(self.module.round())
         if self.module.polling:
             self._timer = self._loop.call_later(self._round_s, self._round)
 
-    def _write(self, data: bytes) -> None:
-        if not data:
-            return
-        try:
-            sent = os.write(self._master, data)
-        except OSError:
-            sent = 0
-        self.overrun += len(data) - sent
 
-
-class InlineLine:
+class InlineLine(InlineTerminal):
     """``hal.reader.serial_line.Line`` straight into a ``Module``, for stepped time: no terminal between."""
 
     def __init__(
         self, module: Module, loop: asyncio.AbstractEventLoop, round_s: float = ROUND_S, plugged: bool = True
     ) -> None:
+        super().__init__("the simulated reader", loop, plugged)
         self.module = module
-        self._loop = loop
         self._round_s = round_s
-        self._plugged = plugged
-        self._on_bytes: Callable[[bytes], None] | None = None
-        self._on_lost: Callable[[str], None] = lambda _: None
         self._timer: asyncio.TimerHandle | None = None
-        self._turn = 0
 
     def present(self, epcs: list[bytes]) -> None:
         """Exactly these tags are in the field now."""
@@ -286,35 +229,17 @@ class InlineLine:
         """Pull the module off the line, or put it back without its settings."""
         if plugged and not self._plugged:
             self.module.power_cycle()
-        self._plugged = plugged
-        if not plugged and self._on_bytes is not None:
-            self._loop.call_soon(self._lose, self._turn)
-
-    def open(
-        self,
-        on_open: Callable[[], None],
-        on_bytes: Callable[[bytes], None],
-        on_lost: Callable[[str], None],
-    ) -> None:
-        self.close()
-        self._on_bytes, self._on_lost = on_bytes, on_lost
-        if self._plugged:
-            self._loop.call_soon(self._deliver_open, self._turn, on_open)
-        else:
-            self._loop.call_soon(self._lose, self._turn)
+        super().plug(plugged)
 
     def write(self, data: bytes) -> None:
         if self._on_bytes is None or not self._plugged:
             return
-        answer = self.module.feed(data)
-        if answer:
-            self._loop.call_soon(self._deliver, self._turn, answer)
+        self.send(self.module.feed(data))
         if self.module.polling and self._timer is None:
             self._timer = self._loop.call_later(self._round_s, self._round)
 
     def close(self, drain: bool = False) -> None:
-        self._turn += 1
-        self._on_bytes = None
+        super().close(drain)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -326,16 +251,3 @@ class InlineLine:
             self._deliver(self._turn, data)
         if self.module.polling and self._on_bytes is not None and self._timer is None:
             self._timer = self._loop.call_later(self._round_s, self._round)
-
-    def _deliver_open(self, turn: int, on_open: Callable[[], None]) -> None:
-        if turn == self._turn:
-            on_open()
-
-    def _deliver(self, turn: int, data: bytes) -> None:
-        if turn == self._turn and self._on_bytes is not None:
-            self._on_bytes(data)
-
-    def _lose(self, turn: int) -> None:
-        if turn == self._turn:
-            self.close()
-            self._on_lost("the simulated reader: it was unplugged")
