@@ -12,16 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from hal.ports import DeviceBack, DeviceLost, DeviceNote, Event, Post, Progress, TagRead
+from hal.ports import DeviceNote, Post, Progress, TagRead
 from hal.reader.bringup import Sequence
-from hal.reader.serial_line import Line, SerialLine
 from hal.reader.setup_table import Wanted, check_rows, setup_rows, stop_rows
 from hal.reader.yrm100 import END, MULTI_POLL_MAX, Cmd, Codec, ErrorReply, Tag, encode, multi_poll
 from hal.reader.yrm100 import Event as ModuleEvent
+from hal.serial_device import SerialDevice
+from hal.serial_line import Line, SerialLine
 
 BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 OPEN_LIMIT_S = 5.0
-STABLE_S = 10.0
 PROGRESS_S = 0.25
 FRESH_S = 0.2
 """An inventory starts only on settings that were read back at most so long ago."""
@@ -51,7 +51,7 @@ class Timing:
     rounds: int = MULTI_POLL_MAX
 
 
-class SerialReader:
+class SerialReader(SerialDevice):
     """A module on ``port``. ``power_offset_db``: see ``yrm100.power_value``. ``line`` replaces the serial
     port in stepped time. Raises ValueError for a region or power that cannot be set."""
 
@@ -66,33 +66,28 @@ class SerialReader:
         line: Line | None = None,
         name: str = "reader",
     ) -> None:
+        super().__init__(name, "reader")
         self._port = port
-        self._name = name
         self._timing = timing if timing is not None else Timing()
         self._wanted = Wanted.of(settings.region, settings.power_dbm, power_offset_db)
         self._poll_command = multi_poll(self._timing.rounds)
         self._loop = loop
-        self._line: Line = line if line is not None else SerialLine(port, settings.baud, loop)
+        self._line = line if line is not None else SerialLine(port, settings.baud, loop)
         self._codec = Codec()
-        self._post: Post | None = None
         self._header = 0xBB
         self._inventory = False  # what policy wants
         self._polling = False  # what the module was told
         self._sequence: Sequence[ModuleEvent] | None = None
         self._after: Callable[[], None] = lambda: None
-        self._timer: asyncio.TimerHandle | None = None
-        self._gap: asyncio.TimerHandle | None = None
         self._heard = 0.0
         self._progress_at = float("-inf")
         self._ready_at: float | None = None
-        self._lost = False
-        self._failures = 0
         self._swapped = False
         self._answers = 0
         self._was_reset = False
         self._checked_at = float("-inf")
         self.info: dict[str, str] = {}
-        self._counts = {"reader_opened": 0, "reader_lost": 0, "reader_resumed": 0, "reader_resets": 0}
+        self._counts |= {"reader_resumed": 0, "reader_resets": 0}
 
     # -- the port --------------------------------------------------------------------------------
 
@@ -152,19 +147,10 @@ class SerialReader:
     def _fail(self, reason: str, check: str) -> None:
         self._cancel()
         self._line.close()
-        now = self._loop.time()
-        if self._ready_at is not None and now - self._ready_at >= STABLE_S:
-            self._failures = 0
-        self._ready_at = None
+        there_since, self._ready_at = self._ready_at, None
         self._polling = False
         self._sequence = None
-        if not self._lost:
-            self._lost = True
-            self._counts["reader_lost"] += 1
-            self._send(DeviceLost(self._name, reason, check, now))
-        wait = BACKOFF_S[min(self._failures, len(BACKOFF_S) - 1)]
-        self._failures += 1
-        self._arm(wait, self._open)
+        self._lose(reason, check, there_since, BACKOFF_S)
 
     # -- sequences: bring-up, checks, stopping -------------------------------------------------------
 
@@ -175,11 +161,8 @@ class SerialReader:
         self._run(Sequence(rows, self._line.write, self._loop.time()), self._ready)
 
     def _ready(self) -> None:
-        now = self._loop.time()
-        self._ready_at = self._checked_at = now
-        if self._lost:
-            self._lost = False
-            self._send(DeviceBack(self._name, now))
+        self._ready_at = self._checked_at = self._loop.time()
+        self._back()
         self._settle()
 
     def _settle(self) -> None:
@@ -296,23 +279,6 @@ class SerialReader:
                 self._send(Progress(self._name, self._codec.counters.frames, now))
             if self._sequence is not None:
                 self._step()
-
-    # -- helpers -----------------------------------------------------------------------------------
-
-    def _arm(self, seconds: float, then: Callable[[], None]) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_later(seconds, then) if self._post is not None else None
-
-    def _cancel(self) -> None:
-        for handle in (self._timer, self._gap):
-            if handle is not None:
-                handle.cancel()
-        self._timer = self._gap = None
-
-    def _send(self, event: Event) -> None:
-        if self._post is not None:
-            self._post(event)
 
 
 def _report(tag: Tag, now: float) -> TagRead:

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from hal.ports import CodeSeen, DeviceBack, DeviceLost, DeviceNote, Event, Post, Progress
-from hal.reader.serial_line import Line as Port
-from hal.reader.serial_line import SerialLine
+from hal.ports import CodeSeen, DeviceNote, Post, Progress
 from hal.scanner.lines import VERSION_ADDRESS, Answer, Lines, read_command
+from hal.serial_device import SerialDevice
+from hal.serial_line import Line as Port
+from hal.serial_line import SerialLine
 
-STABLE_S = 10.0
 MAX_CODES = 32
 """Codes remembered as in view; the one seen longest ago is forgotten first."""
 CHECK = "the scanner's cable, its supply and scanner.port in the board file"
@@ -41,7 +40,7 @@ class Timing:
 ASK_TRIES = 3
 
 
-class Gm65:
+class Gm65(SerialDevice):
     """``Source`` of CodeSeen, Progress and the device events of "scanner".
 
     A head that has answered once must go on answering; one that never did (its receive wire is not
@@ -61,26 +60,21 @@ class Gm65:
         line: Port | None = None,
         name: str = "scanner",
     ) -> None:
+        super().__init__(name, "scanner")
         self._port = port
         self._baud = baud
         self._given_loop = loop
         self._timing = timing if timing is not None else Timing()
         self._ask_head = ask
         self._given_line = line
-        self._name = name
         self._codec = Lines(terminators)
-        self._post: Post | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._gap: asyncio.TimerHandle | None = None
         self._in_view: dict[bytes, float] = {}
         self._began: float | None = None
         self._opened_at: float | None = None
         self._tries = 0
         self._answers = False
         self._told: set[str] = set()
-        self._lost = False
-        self._failures = 0
-        self._counts = {"scanner_opened": 0, "scanner_lost": 0, "scanner_repeats": 0}
+        self._counts["scanner_repeats"] = 0
 
     # -- the port ----------------------------------------------------------------------------------
 
@@ -128,23 +122,8 @@ class Gm65:
     def _fail(self, reason: str) -> None:
         self._cancel()
         self._line.close()
-        now = self._loop.time()
-        if self._opened_at is not None and now - self._opened_at >= STABLE_S:
-            self._failures = 0
-        self._opened_at = None
-        if not self._lost:
-            self._lost = True
-            self._counts["scanner_lost"] += 1
-            self._send(DeviceLost(self._name, reason, CHECK, now))
-        backoff = self._timing.backoff_s
-        wait = backoff[min(self._failures, len(backoff) - 1)]
-        self._failures += 1
-        self._arm(wait, self._open)
-
-    def _back(self) -> None:
-        if self._lost:
-            self._lost = False
-            self._send(DeviceBack(self._name, self._loop.time()))
+        there_since, self._opened_at = self._opened_at, None
+        self._lose(reason, CHECK, there_since, self._timing.backoff_s)
 
     # -- is it there? ------------------------------------------------------------------------------
 
@@ -227,18 +206,3 @@ class Gm65:
         if name not in self._told:
             self._told.add(name)
             self._send(DeviceNote(self._name, name, detail, self._loop.time()))
-
-    def _arm(self, seconds: float, then: Callable[[], None]) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_later(seconds, then) if self._post is not None else None
-
-    def _cancel(self) -> None:
-        for handle in (self._timer, self._gap):
-            if handle is not None:
-                handle.cancel()
-        self._timer = self._gap = None
-
-    def _send(self, event: Event) -> None:
-        if self._post is not None:
-            self._post(event)

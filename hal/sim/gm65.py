@@ -99,7 +99,7 @@ class SimulatedGm65(Terminal):
 
 
 class InlineHead(InlineTerminal):
-    """``hal.reader.serial_line.Line`` straight into a ``Head``, for stepped time."""
+    """``hal.serial_line.Line`` straight into a ``Head``, for stepped time."""
 
     def __init__(
         self, head: Head, loop: asyncio.AbstractEventLoop, repeat_s: float = REPEAT_S, plugged: bool = True

@@ -1,6 +1,6 @@
 """What simulated serial modules stand on: a pseudo-terminal at a stable path, or a line without one.
 
-``Terminal`` is opened as a real port by any program; ``InlineTerminal`` is ``hal.reader.serial_line.Line``
+``Terminal`` is opened as a real port by any program; ``InlineTerminal`` is ``hal.serial_line.Line``
 for stepped time, which a terminal's way through the kernel would not wait for. Never loaded on a real board.
 """
 
@@ -90,7 +90,7 @@ class Terminal:
 
 
 class InlineTerminal:
-    """``hal.reader.serial_line.Line`` straight into a module; whatever it calls back comes in a later turn
+    """``hal.serial_line.Line`` straight into a module; whatever it calls back comes in a later turn
     of the loop, as from a real port. ``port`` is its name in messages."""
 
     def __init__(self, port: str, loop: asyncio.AbstractEventLoop, plugged: bool) -> None:

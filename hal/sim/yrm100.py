@@ -208,7 +208,7 @@ class SimulatedYrm100(Terminal):
 
 
 class InlineLine(InlineTerminal):
-    """``hal.reader.serial_line.Line`` straight into a ``Module``, for stepped time: no terminal between."""
+    """``hal.serial_line.Line`` straight into a ``Module``, for stepped time: no terminal between."""
 
     def __init__(
         self, module: Module, loop: asyncio.AbstractEventLoop, round_s: float = ROUND_S, plugged: bool = True

@@ -80,7 +80,7 @@ def test_a_port_nobody_drains_is_reported_not_waited_for(mocker: Any, tmp_path: 
     """A write that the kernel does not take at once means that nobody reads the line."""
     loop = asyncio.new_event_loop()
     master, slave = os.openpty()
-    from hal.reader.serial_line import SerialLine
+    from hal.serial_line import SerialLine
 
     line = SerialLine(os.ttyname(slave), 115200, loop)
     lost: list[str] = []
