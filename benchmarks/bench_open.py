@@ -157,7 +157,7 @@ def policy(rounds: int = 2000) -> tuple[list[float], list[float]]:
             issued_at=int(now_s) - 3000,
             valid_for=7200,
             settled=False,
-            seed=number.to_bytes(16, "big"),
+            seed=number.to_bytes(12, "big"),
         ).shown_at(now_s)
         one = EntryPolicy(Gate(Timing(), motor=True, kind="entry"), Rules())
         one.handle(facts.Levels(levels), 1.0)

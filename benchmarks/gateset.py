@@ -21,10 +21,10 @@ from hal.sim.scene import matrix
 
 Make = Callable[[random.Random], Look]
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"
-PASS_CHARS = 190
-"""Characters of a pass with a 16-byte hash chain."""
-SHORT_PASS_CHARS = 178
-"""The same with 12 bytes: 116 bytes of pass as Base45, and the prefix."""
+PASS_CHARS = 178
+"""Characters of a pass: 116 bytes as Base45, and the prefix."""
+LONG_PASS_CHARS = 190
+"""The same with a hash chain of 16 bytes in place of 12."""
 LENGTHS = {"L": (40, 190), "M": (30, 150), "Q": (24, 106)}
 """Letters of a byte-mode code that give versions 3 to 8, by level."""
 
@@ -42,9 +42,9 @@ class Case:
 
 
 def texts(rng: random.Random) -> tuple[str, str]:
-    """A text and its QR level: every second a pass (version 6-L), else a shorter code of version 3 to 8."""
+    """A text and its QR level: every second a pass (version 7-M), else a shorter code of version 3 to 8."""
     if rng.random() < 0.5:
-        return like_a_pass(rng, PASS_CHARS), "L"
+        return like_a_pass(rng, PASS_CHARS), "M"
     error = rng.choice("LMQ")
     length = rng.randint(*LENGTHS[error])
     return "https://" + "".join(rng.choices(string.ascii_lowercase + string.digits, k=length - 8)), error

@@ -1,4 +1,4 @@
-"""Draw a pass as a QR code: black on white, level L, quiet zone 4, never Micro QR (gates do not read it)."""
+"""Draw a pass as a QR code: black on white, level M, quiet zone 4, never Micro QR (gates do not read it)."""
 
 from __future__ import annotations
 
@@ -47,4 +47,4 @@ def terminal(text: str) -> str:
 def _code(text: str) -> Any:
     import segno
 
-    return segno.make_qr(text, error="l", boost_error=False)
+    return segno.make_qr(text, error="m", boost_error=False)

@@ -33,7 +33,7 @@ def new_visit_id(random_bytes: Callable[[int], bytes]) -> bytes:
 
 
 def new_seed(random_bytes: Callable[[int], bytes]) -> bytes:
-    """16 unguessable bytes, the secret that the phone holds."""
+    """12 unguessable bytes, the secret that the phone holds."""
     return random_bytes(HASH_BYTES)
 
 

@@ -1,7 +1,7 @@
 """The pass: its byte layout, and the check that a board makes with public keys only. Pure.
 
-A pass is 44 signed bytes, the store's Ed25519 signature, and the current preimage of a hash chain
-that changes every 30 s; as text it is Base45 (RFC 9285) behind ``TG1:``, 190 characters, so that it
+A pass is 40 signed bytes, the store's Ed25519 signature, and the current preimage of a hash chain
+that changes every 30 s; as text it is Base45 (RFC 9285) behind ``TG1:``, 178 characters, so that it
 stays in a QR code's alphanumeric mode. ``docs/protocol.md`` holds the byte table.
 
 This module never signs, never reads a clock, and ``verify`` never raises on anything that was shown.
@@ -29,14 +29,14 @@ MAX_SHOWN_BYTES = 512
 STEP_S = 30
 MAX_VALID_S = 7200
 VISIT_BYTES = 8
-HASH_BYTES = 16
+HASH_BYTES = 12
 SIGNATURE_BYTES = 64
 KINDS: Mapping[str, int] = MappingProxyType({"entry": 1, "exit": 2, "staff": 3, "technician": 4})
 
 _KIND_NAMES = {number: name for name, number in KINDS.items()}
 _SETTLED = 0x10
 # version, key id, store tag, visit, kind and flags, party, campaign, placement, issued at, valid for, anchor
-_BODY = struct.Struct(">BB4s8sBBIHIH16s")
+_BODY = struct.Struct(">BB4s8sBBIHIH12s")
 BODY_BYTES = _BODY.size
 PASS_BYTES = BODY_BYTES + SIGNATURE_BYTES + HASH_BYTES
 
@@ -88,7 +88,7 @@ class Pass:
         return self.issued_at + self.valid_for
 
     def body(self) -> bytes:
-        """The 44 signed bytes."""
+        """The 40 signed bytes."""
         flags = KINDS[self.kind] | (_SETTLED if self.settled else 0)
         return _BODY.pack(
             VERSION,
@@ -129,7 +129,7 @@ def chain_length(valid_for: int) -> int:
 
 
 def chain_forward(visit: bytes, value: bytes, links: int) -> bytes:
-    """H^links(value) with H(x) = SHA-256(visit || x) cut to 16 bytes."""
+    """H^links(value) with H(x) = SHA-256(visit || x) cut to 12 bytes."""
     for _ in range(links):
         value = hashlib.sha256(visit + value).digest()[:HASH_BYTES]
     return value
@@ -186,7 +186,7 @@ def decode(data: bytes) -> tuple[Pass, bytes, bytes]:
 
 
 def decode_body(body: bytes) -> Pass:
-    """The fields of the 44 signed bytes. Raises PassError ("damaged", "unknown-version")."""
+    """The fields of the 40 signed bytes. Raises PassError ("damaged", "unknown-version")."""
     if len(body) != BODY_BYTES:
         raise PassError("damaged", f"the signed part has {len(body)} bytes, must have {BODY_BYTES}")
     version, key_id, tag, visit, flags, party, campaign, placement, issued_at, valid_for, anchor = (

@@ -13,7 +13,7 @@ from binascii import crc_hqx
 from dataclasses import dataclass, field
 
 MAX_LINE = 600
-"""Bytes. The longest pass has 190; a longer line is no code this shop has issued."""
+"""Bytes. A pass has 178; a longer line is no code this shop has issued."""
 VERSION_ADDRESS = 0x00E1
 """Zone of the hardware version, one byte; any answer to reading it proves that the head is alive."""
 

@@ -23,7 +23,7 @@ QUIET = 4
 """Modules of white around a code, as the standard asks."""
 
 
-def matrix(content: str | bytes, *, level: str = "L", version: int | None = None) -> Matrix:
+def matrix(content: str | bytes, *, level: str = "M", version: int | None = None) -> Matrix:
     """The modules of a QR Code (never Micro QR) without its quiet zone; True = dark."""
     import segno
 
@@ -105,7 +105,7 @@ def render(
     blur: int = 1,
     ink: int = 20,
     paper: int = 235,
-    level: str = "L",
+    level: str = "M",
     seed: int = 1,
 ) -> Gray:
     """A phone's code before a wall, as gray picture of ``size``. ``content``: text, bytes or modules."""

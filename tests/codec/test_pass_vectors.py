@@ -45,14 +45,14 @@ def unbase45(text: str) -> bytes | None:
 
 
 def link(visit: bytes, value: bytes) -> bytes:
-    return hashlib.sha256(visit + value).digest()[:16]
+    return hashlib.sha256(visit + value).digest()[:12]
 
 
 def second_reading(text: str, now_s: float) -> str:
     if not text.startswith("TG1:"):
         return "not-a-pass"
     raw = unbase45(text[4:])
-    if raw is None or len(raw) != 124:
+    if raw is None or len(raw) != 116:
         return "damaged"
     if raw[0] != 1:
         return "unknown-version"
@@ -62,7 +62,7 @@ def second_reading(text: str, now_s: float) -> str:
     if key is None:
         return "unknown-key"
     try:
-        Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(raw[44:108], b"TG1:" + raw[:44])
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(raw[40:104], b"TG1:" + raw[:40])
     except InvalidSignature:
         return "bad-signature"
     issued_at, valid_for = int.from_bytes(raw[22:26], "big"), int.from_bytes(raw[26:28], "big")
@@ -70,9 +70,9 @@ def second_reading(text: str, now_s: float) -> str:
         return "not-yet-valid"
     if now_s >= issued_at + valid_for + 30:
         return "expired"
-    value, step = raw[108:], int((now_s - issued_at) // 30)
+    value, step = raw[104:], int((now_s - issued_at) // 30)
     for done in range(step + 2):
-        if done >= step - 1 and value == raw[28:44]:
+        if done >= step - 1 and value == raw[28:40]:
             return "good"
         value = link(raw[6:14], value)
     return "stale-code"

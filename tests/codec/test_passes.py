@@ -31,7 +31,7 @@ def make(**changes: object) -> Issued:
         "visit": bytes.fromhex("0123456789abcdef"),
         "issued_at": ISSUED_AT,
         "valid_for": 3600,
-        "seed": bytes(range(16)),
+        "seed": bytes(range(12)),
     }
     key = changes.pop("key", KEY)
     return issue(key, **(fields | changes))  # type: ignore[arg-type]
@@ -43,11 +43,11 @@ def check(text: str | bytes, now_s: float = ISSUED_AT, **changes: object) -> Pas
     return verify(data, **(options | changes))  # type: ignore[arg-type]
 
 
-def test_a_pass_is_124_bytes_and_fits_a_version_6_l_code() -> None:
+def test_a_pass_is_116_bytes_and_fills_a_version_7_m_code() -> None:
     text = make().shown_at(ISSUED_AT)
-    assert passes.BODY_BYTES == 44
-    assert passes.PASS_BYTES == 124
-    assert len(text) == 190  # a version 6 code at level L holds 195 alphanumeric characters
+    assert passes.BODY_BYTES == 40
+    assert passes.PASS_BYTES == 116
+    assert len(text) == 178  # just what a version 7 code at level M holds in alphanumeric mode
     assert set(text) <= set(BASE45)
 
 
@@ -61,7 +61,7 @@ def test_a_pass_is_124_bytes_and_fits_a_version_6_l_code() -> None:
     issued_at=st.integers(0, 2**32 - 1),
     valid_for=st.integers(1, 7200),
     settled=st.booleans(),
-    seed=st.binary(min_size=16, max_size=16),
+    seed=st.binary(min_size=12, max_size=12),
     share=st.floats(0, 1, exclude_max=True),
     skew=st.floats(-30, 30),
 )
@@ -134,7 +134,7 @@ def test_a_second_spelling_of_the_same_bytes_does_not_exist() -> None:
         (b"TG1", "not-a-pass"),
         (b"TG2:00", "not-a-pass"),
         (b"TG1:", "damaged"),
-        (b"TG1:" + b"0" * 186, "unknown-version"),
+        (b"TG1:" + b"0" * 174, "unknown-version"),
         (b"TG1:" + b"0" * 508, "damaged"),
         (b"TG1:" + b"0" * 509, "too-long"),
         (b"\xff" * 513, "too-long"),
@@ -156,7 +156,7 @@ def test_cheap_checks_come_before_the_signature(monkeypatch: pytest.MonkeyPatch)
 def resigned(body: bytes, offset: int, value: bytes) -> bytes:
     """A body with other bytes at ``offset``, signed by the real key: only range checks can refuse it."""
     body = body[:offset] + value + body[offset + len(value) :]
-    return passes.encode(body, KEY.sign(b"TG1:" + body), bytes(16)).encode()
+    return passes.encode(body, KEY.sign(b"TG1:" + body), bytes(12)).encode()
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_signed_pass_of_another_version_is_refused() -> None:
 
 def test_a_signature_over_the_bare_body_is_no_pass() -> None:
     body = make().body
-    assert check(passes.encode(body, KEY.sign(body), bytes(16)).encode()) == Refusal("bad-signature")
+    assert check(passes.encode(body, KEY.sign(body), bytes(12)).encode()) == Refusal("bad-signature")
 
 
 # -- time ----------------------------------------------------------------------------------------
@@ -334,7 +334,7 @@ def test_any_bytes_at_any_time_are_refused_not_raised(data: bytes, now_s: float)
         ("key_id", 256), ("key_id", -1), ("visit", bytes(7)), ("visit", bytes(9)), ("kind", "guest"),
         ("party", 0), ("party", 16), ("campaign", 2**32), ("placement", 2**16), ("issued_at", -1),
         ("issued_at", 2**32), ("valid_for", 0), ("valid_for", 7201), ("valid_for", -5), ("valid_for", 10**12),
-        ("seed", bytes(15)),
+        ("seed", bytes(11)),
     ],
 )  # fmt: skip
 def test_issue_names_the_field_that_is_out_of_range(field: str, value: object) -> None:
@@ -361,4 +361,4 @@ def test_the_seed_stays_out_of_logs() -> None:
 
 def test_new_ids_take_their_randomness_from_the_caller() -> None:
     assert new_visit_id(lambda n: b"v" * n) == b"v" * 8
-    assert new_seed(lambda n: b"s" * n) == b"s" * 16
+    assert new_seed(lambda n: b"s" * n) == b"s" * 12

@@ -37,9 +37,9 @@ def test_the_pass_layout_adds_up() -> None:
             break
         assert int(offset.strip("*")) == at
         at += int(size)
-    assert at == passes.PASS_BYTES == 124
-    assert "| **44** | 64 | Ed25519" in PAGE
-    assert passes.BODY_BYTES == 44
+    assert at == passes.PASS_BYTES == 116
+    assert "| **40** | 64 | Ed25519" in PAGE
+    assert passes.BODY_BYTES == 40
 
 
 def test_every_reason_of_the_order_of_checks_exists() -> None:
@@ -49,9 +49,9 @@ def test_every_reason_of_the_order_of_checks_exists() -> None:
 
 
 def test_a_pass_fits_the_code_the_page_names() -> None:
-    text = "TG1:" + "A" * 186
-    assert segno.make(text, error="l", boost_error=False, micro=False).designator == "6-L"
-    assert segno.make(text, error="m", boost_error=False, micro=False).designator == "8-M"
+    text = "TG1:" + "A" * 174
+    assert segno.make(text, error="m", boost_error=False, micro=False).designator == "7-M"
+    assert segno.make(text + "A", error="m", boost_error=False, micro=False).designator == "8-M"
 
 
 def test_the_frame_header_adds_up() -> None:

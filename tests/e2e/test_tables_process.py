@@ -81,7 +81,7 @@ def by_second_key(board: BoardProcess) -> Issued:
         issued_at=fields.issued_at,
         valid_for=3600,
         settled=False,
-        seed=os.urandom(16),
+        seed=os.urandom(12),
     )
 
 

@@ -165,7 +165,7 @@ class BoardProcess:
             issued_at=int(time.time()) - 5,
             valid_for=3600,
             settled=False,
-            seed=os.urandom(16),
+            seed=os.urandom(12),
         )
 
     def show(self, text: str | bytes) -> None:

@@ -30,7 +30,7 @@ ENTRY = {
     "issued_at": T0,
     "valid_for": 3600,
     "settled": False,
-    "seed": "000102030405060708090a0b0c0d0e0f",
+    "seed": "000102030405060708090a0b",
 }
 EXIT = ENTRY | {
     "key_id": 2,
@@ -41,7 +41,7 @@ EXIT = ENTRY | {
     "placement": 65535,
     "valid_for": 7200,
     "settled": True,
-    "seed": "ffeeddccbbaa99887766554433221100",
+    "seed": "ffeeddccbbaa998877665544",
 }
 SHORTEST = ENTRY | {"kind": "technician", "party": 1, "campaign": 0, "placement": 0, "valid_for": 1}
 STAFF = ENTRY | {"kind": "staff", "valid_for": 31}
@@ -74,10 +74,10 @@ def _issued_vector(fields: dict[str, Any]) -> dict[str, Any]:
 def _verdicts() -> list[dict[str, Any]]:
     made, text = issued(ENTRY), issued(ENTRY).shown_at(T0 + 100)
     raw = b45decode(text[4:].encode())
-    flipped = "TG1:" + b45encode(raw[:43] + bytes([raw[43] ^ 1]) + raw[44:]).decode()
+    flipped = "TG1:" + b45encode(raw[:39] + bytes([raw[39] ^ 1]) + raw[40:]).decode()
     foreign = issue(
         Ed25519PrivateKey.from_private_bytes(PRIVATE[1]),
-        key_id=1, store_id="other", visit=bytes(8), issued_at=T0, valid_for=3600, seed=bytes(16),
+        key_id=1, store_id="other", visit=bytes(8), issued_at=T0, valid_for=3600, seed=bytes(12),
     ).shown_at(T0 + 100)  # fmt: skip
     unknown = "TG1:" + b45encode(raw[:1] + b"\x09" + raw[2:]).decode()
     version = "TG1:" + b45encode(b"\x02" + raw[1:]).decode()

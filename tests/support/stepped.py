@@ -108,7 +108,7 @@ class SteppedBoard:
             issued_at=fields.pop("issued_at", self.clock.wall_ms() // 1000),
             valid_for=fields.pop("valid_for", 3600),
             settled=kind == "exit",
-            seed=number.to_bytes(16, "big"),
+            seed=number.to_bytes(12, "big"),
         )
 
     def show_pass(self, issued: Issued) -> None:
