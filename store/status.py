@@ -194,8 +194,8 @@ def _attention(row: BoardRow, recent: set[str], now_ms: int) -> list[str]:
         )
     if "double_entry" in recent:
         found.append(
-            f"{row.board}: one pass was used at two gates while they were offline (double_entry); "
-            "see the alarms table, and check the gates' links"
+            f"{row.board}: one pass let more people through than it is for (double_entry); the alarms table "
+            "names the gates: check their links, and one alone for a lost journal or a cloned card"
         )
     if REUSED in recent:
         found.append(

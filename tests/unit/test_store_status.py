@@ -79,6 +79,16 @@ def test_what_needs_attention_is_said_with_what_to_check(
     assert "check" in out.split(says)[1] or "compare" in out.split(says)[1]
 
 
+def test_one_gate_that_granted_twice_is_not_sent_to_look_at_a_second_one(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(url, *(feed.framed(1, seq, feed.admitted(5)) for seq in (1, 2)))
+    assert main(["status", "--db", url]) == 1
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("! ")]
+    assert "two gates" not in line
+    assert "lost journal" in line
+
+
 @pytest.mark.parametrize(
     ("age_h", "says"),
     [(1, "! entry-1: messages came that could not be taken"), (25, "nothing new to look at")],
