@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from firmware.gate import facts
 from firmware.sync.journal import JournalFault
 from firmware.wire.record_types import Admitted, Alarm, Annulled, Basket, Flags, Refused
 from firmware.wire.refusals import NAME_BY_NUMBER
 from firmware.wire.taglist import decode
-from hal.ports import DeviceLost, Post
+from hal.ports import DeviceBack, DeviceLost, Post
 from tests.support.stepped import SteppedBoard
 
 Make = Callable[..., SteppedBoard]
@@ -361,3 +362,106 @@ def test_a_camera_that_cannot_be_started_is_lost_and_the_gate_goes_on(
     assert board.crashes == []
     assert [fault.part for fault in board.app.controller.faults] == ["camera"]
     assert board.app.policy.gate.state == "closed"
+
+
+# -- the same three faults in the states that are no part of a plain visit ----------------------------
+
+
+def _held_up(board: SteppedBoard, seconds: float) -> None:
+    board.show_pass(board.issue(1))
+    board.walk(stand_s=200.0)
+    board.advance(seconds)
+
+
+def _remote(board: SteppedBoard, name: str) -> None:
+    board.app.controller.policy_event(facts.Remote(name))
+    board.advance(3)
+
+
+def _burning(board: SteppedBoard, on_s: float, off_s: float = 0.0) -> None:
+    board.show_pass(board.issue(1))
+    board.fire(True)
+    board.advance(on_s)
+    if off_s:
+        board.fire(False)
+        board.advance(off_s)
+
+
+def _blind(board: SteppedBoard) -> None:
+    board.show_pass(board.issue(1))
+    board.app.controller.event(DeviceLost("pins", "cannot be read", "the wiring", board.loop.time()))
+    board.advance(1)
+
+
+SITUATIONS: dict[str, Callable[[SteppedBoard], None]] = {
+    "fire-opening": lambda board: _burning(board, 0.15),
+    "fire": lambda board: _burning(board, 5.0),
+    "fire-over": lambda board: _burning(board, 3.0, 2.0),
+    "free": lambda board: _remote(board, "release"),
+    "lockdown": lambda board: _remote(board, "lockdown"),
+    "blind": _blind,
+    "held": lambda board: _held_up(board, 16.0),
+    "stuck": lambda board: _held_up(board, 45.0),
+}
+
+
+def _put_right(board: SteppedBoard) -> None:
+    """What a person does about it; then the gate has a minute and a half."""
+    board.fire(False)
+    board.app.world.lane.clear_people()
+    if board.state == "blind":
+        board.app.controller.event(DeviceBack("pins", board.loop.time()))
+    for name in ("unlock", "close"):
+        board.app.controller.policy_event(facts.Remote(name))
+    board.advance(90)
+
+
+def _balanced(board: SteppedBoard) -> bool:
+    records = board.records()
+    granted = sum(r.uses for r in records if isinstance(r, Admitted))
+    back = sum(r.uses for r in records if isinstance(r, Annulled))
+    return granted == back + board.kinds().count("Passed")
+
+
+@pytest.mark.parametrize("state", SITUATIONS)
+def test_power_cut_in_other_states(make: Make, state: str) -> None:
+    board = make()
+    SITUATIONS[state](board)
+    assert board.state == state
+    board = make()
+    board.advance(20)
+    assert board.state == "closed"
+    assert board.app.pins.outputs()["motor_close"] is False
+    assert _balanced(board)
+
+
+@pytest.mark.parametrize("state", SITUATIONS)
+def test_hang_in_other_states(make: Make, state: str) -> None:
+    board = make()
+    SITUATIONS[state](board)
+    assert board.state == state
+    board.loop.jump(30)
+    board.advance(1)
+    if state != "lockdown":
+        assert board.released, "people must get out"
+    _put_right(board)
+    assert board.state == "closed"
+    assert board.app.world.lane.tally.struck == 0
+    assert _balanced(board)
+
+
+@pytest.mark.parametrize("state", SITUATIONS)
+def test_read_only_disk_in_other_states(make: Make, state: str) -> None:
+    board = make()
+    SITUATIONS[state](board)
+    assert board.state == state
+    board.worker().fault = JournalFault("the disk is read-only", "the card; dmesg")
+    board.advance(5)
+    if state != "lockdown":
+        assert board.released, "people must get out"
+    _put_right(board)
+    assert board.state == "closed"
+    board.worker().fault = None
+    board.advance(10)
+    assert board.app.recorder.backlog == 0
+    assert _balanced(board)
