@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.mounts import OWN_MOUNTS
+
 
 @pytest.mark.parametrize("rule", ["refuse", pytest.param("admit-in-memory", marks=pytest.mark.torture)])
 def test_full_disk(tmp_path: Path, rule: str) -> None:
     done = subprocess.run(
         [
-            "unshare",
-            "--mount",
-            "--map-root-user",
+            *OWN_MOUNTS,
             sys.executable,
             "-m",
             "tests.support.fulldisk",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from firmware.sync.journal import Granted, JournalFault
 from firmware.wire.records import Admitted, Annulled
 from tests.support.journals import Bench, visit
 from tests.support.killed_writer import Left
+from tests.support.mounts import OWN_MOUNTS
 
 
 def test_a_writer_killed_at_random_points(tmp_path: Path) -> None:
@@ -31,9 +31,8 @@ def test_a_writer_killed_at_random_points(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scenario", ["full", "readonly", "documents", "damaged-and-full"])
 def test_a_real_disk_that_fails(tmp_path: Path, scenario: str) -> None:
     """On a small tmpfs of its own, in its own mount namespace."""
-    own_mounts = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user"]
     run = subprocess.run(
-        [*own_mounts, sys.executable, "-m", "tests.support.tinydisk", scenario, str(tmp_path)],
+        [*OWN_MOUNTS, sys.executable, "-m", "tests.support.tinydisk", scenario, str(tmp_path)],
         capture_output=True,
         text=True,
         timeout=60,

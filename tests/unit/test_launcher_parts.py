@@ -19,6 +19,7 @@ from firmware.boardfile import load, load_site
 from provisioning import broker_bin, broker_config, guide, launcher, rundir, toml_text
 from provisioning.children import Child, end_all
 from provisioning.trouble import Trouble
+from tests.support.mounts import OWN_MOUNTS
 from tests.support.procs import descendants, wait_gone
 
 TREE = Path(__file__).resolve().parents[2]
@@ -138,7 +139,7 @@ def test_a_disk_without_room_is_one_sentence_at_the_start(tmp_path: Path, size: 
     program = f"{sys.executable} -m provisioning.launcher --no-tour --folder disk/run --inbox inbox"
     script = f"mkdir disk && mount -t tmpfs -o size={size} tmpfs disk && PYTHONPATH={TREE} exec {program}"
     done = subprocess.run(
-        ["unshare", "--mount", "--map-root-user", "sh", "-c", script],
+        [*OWN_MOUNTS, "sh", "-c", script],
         cwd=tmp_path,
         capture_output=True,
         text=True,
