@@ -13,7 +13,7 @@ from firmware.wire.record_types import Alarm, Refused
 from firmware.wire.refusals import NAME_BY_NUMBER
 from firmware.worker import InlineWorker
 from hal.ports import DeviceBack, DeviceLost, InputChanged
-from tests.support.stepped import SteppedBoard
+from tests.support.stepped import SteppedBoard, boards_on
 
 Make = Callable[..., SteppedBoard]
 
@@ -37,16 +37,7 @@ def slow_documents(monkeypatch: pytest.MonkeyPatch, wait_s: float) -> None:
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Make]:
-    boards: list[SteppedBoard] = []
-
-    def build(**change: Any) -> SteppedBoard:
-        if boards:
-            boards[-1].cut()
-        boards.append(SteppedBoard(tmp_path / "data", **change))
-        return boards[-1]
-
-    yield build
-    boards[-1].cut()
+    yield from boards_on(tmp_path / "data")
 
 
 def obey(board: SteppedBoard, name: str) -> None:

@@ -13,7 +13,7 @@ from firmware.wire.record_types import Admitted, Alarm, Annulled, Basket, Flags,
 from firmware.wire.refusals import NAME_BY_NUMBER
 from firmware.wire.taglist import decode
 from hal.ports import DeviceBack, DeviceLost, Post
-from tests.support.stepped import SteppedBoard
+from tests.support.stepped import SteppedBoard, boards_on
 
 Make = Callable[..., SteppedBoard]
 
@@ -21,16 +21,7 @@ Make = Callable[..., SteppedBoard]
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Make]:
     """Boards on one data folder; making another one cuts the power of the one before."""
-    boards: list[SteppedBoard] = []
-
-    def build(**change: object) -> SteppedBoard:
-        if boards:
-            boards[-1].cut()
-        boards.append(SteppedBoard(tmp_path / "data", **change))  # type: ignore[arg-type]
-        return boards[-1]
-
-    yield build
-    boards[-1].cut()
+    yield from boards_on(tmp_path / "data")
 
 
 def refusals(board: SteppedBoard) -> list[str]:

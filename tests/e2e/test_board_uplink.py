@@ -17,7 +17,7 @@ from firmware.sync.link import Arrived, LinkUp
 from firmware.wire.commands import Command
 from firmware.wire.record_types import Alarm
 from firmware.worker import InlineWorker
-from tests.support.stepped import SteppedBoard
+from tests.support.stepped import SteppedBoard, boards_on
 
 Make = Callable[..., SteppedBoard]
 DEAD = JournalFault("the disk is read-only", "the card; dmesg")
@@ -25,16 +25,7 @@ DEAD = JournalFault("the disk is read-only", "the card; dmesg")
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Make]:
-    boards: list[SteppedBoard] = []
-
-    def build(**change: Any) -> SteppedBoard:
-        if boards:
-            boards[-1].cut()
-        boards.append(SteppedBoard(tmp_path / "data", **change))
-        return boards[-1]
-
-    yield build
-    boards[-1].cut()
+    yield from boards_on(tmp_path / "data")
 
 
 def connect(board: SteppedBoard) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,20 @@ class SteppedBoard:
         self.loop.run_forever()
         self.loop.close()
         asyncio.set_event_loop(None)
+
+
+def boards_on(data: Path) -> Iterator[Callable[..., SteppedBoard]]:
+    """For a fixture: makes boards on one data folder; making another one cuts the power of the one before."""
+    boards: list[SteppedBoard] = []
+
+    def build(**change: Any) -> SteppedBoard:
+        if boards:
+            boards[-1].cut()
+        boards.append(SteppedBoard(data, **change))
+        return boards[-1]
+
+    yield build
+    boards[-1].cut()
 
 
 def changed(board: Board, /, **sections: Any) -> Board:
