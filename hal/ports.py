@@ -92,6 +92,21 @@ class DeviceNote:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceCondition:
+    """A state of a device that lasts without its being lost: a hot reader, a missing antenna.
+
+    ``active`` False: it is over. ``name`` is a short id (``hot``); ``reason`` and ``check`` are for people.
+    """
+
+    device: str
+    name: str
+    active: bool
+    reason: str
+    check: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """Liveness by work done: a camera frame, a reader answer. Feeds the watchdog."""
 
@@ -100,7 +115,7 @@ class Progress:
     at: float
 
 
-Event = CodeSeen | InputChanged | TagRead | DeviceLost | DeviceBack | DeviceNote | Progress
+Event = CodeSeen | InputChanged | TagRead | DeviceLost | DeviceBack | DeviceNote | DeviceCondition | Progress
 Post = Callable[[Event], None]
 """Delivers an event on the loop's thread. Drivers with threads go through call_soon_threadsafe."""
 
@@ -112,6 +127,8 @@ INPUTS: Mapping[str, str] = {
     "beam_inner": "active = the shop-side beam is broken",
     "fire": "active = the fire loop is open (fire, or a broken wire)",
     "help": "active = the help button is pressed",
+    "occupied": "active = somebody stands in the portal",
+    "crowded": "active = a second person reaches into the portal",
 }
 OUTPUTS: Mapping[str, str] = {
     "release": "active = the lock lets the leaf move",
