@@ -1,4 +1,4 @@
-"""What every reader codec says, whatever the protocol: one type per thing that a module or a host can say. Pure.
+"""What every reader codec says, whatever the protocol: one type per thing that module or host can say. Pure.
 
 One tag report for all protocols; a value that a protocol does not carry is None, never guessed.
 """
@@ -56,7 +56,7 @@ class Alive:
 
 @dataclass(frozen=True, slots=True)
 class RoundEnd:
-    """An inventory command is done: it must be given again. ``reads``: how many it reported, if it says so."""
+    """An inventory command is done and must be given again. ``reads``: how many it reported, if it says."""
 
     cmd: int
     reads: int | None = None
