@@ -1,0 +1,196 @@
+"""What carries any simulated reader module: a pseudo-terminal that pyserial opens, or a line in stepped time.
+
+A ``Module`` is pure: bytes and time in, bytes out. The carriers give it both, behind a ``Wire`` that can be
+bad. A carrier must never be kinder than a cable: what nobody takes in time is lost, and a module goes on
+streaming when the board's port is closed. Never loaded on a real board.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from hal.sim.population import Population
+from hal.sim.terminal import InlineTerminal, Terminal
+from hal.sim.wire import BURST_BYTES, BURST_S, Wire
+
+LEAST_S = 0.0005
+"""A module that wants to speak at once gets its turn after so long, s: it must not hold up the loop."""
+
+
+class Module(Protocol):
+    """One simulated module. All times are monotonic s. ``field``: the tags before its antennas."""
+
+    field: Population
+
+    def feed(self, data: bytes, now: float) -> bytes:
+        """What it answers at once to these bytes; any chunking."""
+
+    def due(self) -> float | None:
+        """When it wants to speak by itself next; None: not until it is told something."""
+
+    def speak(self, now: float) -> bytes:
+        """What it says by itself at ``now`` (b"" where it only worked)."""
+
+    def power_cycle(self, now: float) -> bytes:
+        """Supply gone and back: every setting at its default; its boot message, b"" where it has none."""
+
+    def status(self) -> dict[str, Any]:
+        """Its state for people and tests: plain values by name."""
+
+
+class _Carriage:
+    """Runs ``module`` on ``loop`` behind ``wire``; ``put`` takes what reaches the board."""
+
+    def __init__(self, module: Module, loop: asyncio.AbstractEventLoop, put: Callable[[bytes], None]) -> None:
+        self.module = module
+        self.wire = Wire()
+        self._loop = loop
+        self._put = put
+        self._turn: asyncio.TimerHandle | None = None
+        self._flush: asyncio.TimerHandle | None = None
+        self._held = b""
+        self._cut = False
+
+    def power_cycle(self) -> None:
+        self._out(self.module.power_cycle(self._loop.time()))
+        self.arm()
+
+    def hear(self, data: bytes) -> None:
+        data = self.wire.to_module(data)
+        if data:
+            self._out(self.module.feed(data, self._loop.time()))
+            self.arm()
+
+    def brown_out(self, in_frame: bool) -> None:
+        if in_frame:
+            self._cut = True
+        else:
+            self.power_cycle()
+
+    def stop(self) -> None:
+        for handle in (self._turn, self._flush):
+            if handle is not None:
+                handle.cancel()
+        self._turn = self._flush = None
+        self._held = b""
+
+    def arm(self) -> None:
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
+        due = self.module.due()
+        if due is not None:
+            self._turn = self._loop.call_at(max(due, self._loop.time() + LEAST_S), self._speak)
+
+    def _speak(self) -> None:
+        self._turn = None
+        self._out(self.module.speak(self._loop.time()))
+        self.arm()
+
+    def _out(self, data: bytes) -> None:
+        if self._cut and len(data) > 1:
+            self._cut = False
+            data = data[: len(data) // 2] + self.module.power_cycle(self._loop.time())
+        data = self.wire.to_board(data)
+        if self.wire.burst or self._held:
+            self._held += data
+            self._pour(whole=not self.wire.burst)
+            return
+        for part in self.wire.writes(data):
+            self._put(part)
+
+    def _pour(self, whole: bool) -> None:
+        while len(self._held) >= BURST_BYTES or (whole and self._held):
+            part, self._held = self._held[:BURST_BYTES], self._held[BURST_BYTES:]
+            self._put(part)
+        if self._held and self._flush is None:
+            self._flush = self._loop.call_later(BURST_S, self._pour_rest)
+
+    def _pour_rest(self) -> None:
+        self._flush = None
+        self._pour(whole=True)
+
+
+class SimulatedModule(Terminal):
+    """``module`` on a pseudo-terminal, plugged in; see ``Terminal`` for ``port`` and ``link``. Raises OSError
+    when the terminal or the link cannot be made. ``wire``: how good the line is."""
+
+    def __init__(self, module: Module, loop: asyncio.AbstractEventLoop, link: Path | None = None) -> None:
+        super().__init__("reader", loop, link)
+        self.module = module
+        self._carriage = _Carriage(module, loop, self.send)
+        self.plug(True)
+
+    @property
+    def wire(self) -> Wire:
+        return self._carriage.wire
+
+    @wire.setter
+    def wire(self, wire: Wire) -> None:
+        self._carriage.wire = wire
+
+    def present(self, epcs: list[bytes]) -> None:
+        """Exactly these tags are in the field now."""
+        self.module.field.present(epcs)
+
+    def brown_out(self, *, in_frame: bool = False) -> None:
+        """The module's supply fails for a moment: now, or in the middle of the next thing it says."""
+        self._carriage.brown_out(in_frame)
+
+    def status(self) -> dict[str, Any]:
+        return {"plugged": self.plugged, **self.module.status()}
+
+    def _attach(self) -> None:
+        super()._attach()
+        self._carriage.power_cycle()  # what it was told is forgotten, as without supply
+
+    def _detach(self) -> None:
+        self._carriage.stop()
+        super()._detach()
+
+    def _hear(self, data: bytes) -> None:
+        self._carriage.hear(data)
+
+
+class InlineModule(InlineTerminal):
+    """``hal.serial_line.Line`` straight into ``module``, for stepped time: no terminal between."""
+
+    def __init__(self, module: Module, loop: asyncio.AbstractEventLoop, plugged: bool = True) -> None:
+        super().__init__("the simulated reader", loop, plugged)
+        self.module = module
+        self._carriage = _Carriage(module, loop, self.send)
+
+    @property
+    def wire(self) -> Wire:
+        return self._carriage.wire
+
+    @wire.setter
+    def wire(self, wire: Wire) -> None:
+        self._carriage.wire = wire
+
+    def present(self, epcs: list[bytes]) -> None:
+        """Exactly these tags are in the field now."""
+        self.module.field.present(epcs)
+
+    def brown_out(self, *, in_frame: bool = False) -> None:
+        """The module's supply fails for a moment: now, or in the middle of the next thing it says."""
+        self._carriage.brown_out(in_frame)
+
+    def status(self) -> dict[str, Any]:
+        return {"plugged": self._plugged, **self.module.status()}
+
+    def plug(self, plugged: bool) -> None:
+        """Pull the module off the line, or put it back without its settings."""
+        back = plugged and not self._plugged
+        super().plug(plugged)
+        if back:
+            self._carriage.power_cycle()
+        elif not plugged:
+            self._carriage.stop()
+
+    def write(self, data: bytes) -> None:
+        if self._on_bytes is not None and self._plugged:
+            self._carriage.hear(data)
