@@ -209,7 +209,7 @@ def shoppers(folder: Path, count: int, pipelined: bool, pause_s: float) -> tuple
         while board.state != "closed":
             board.advance(0.02)
         took = board.loop.time() - began
-        counters: dict[str, Any] = board.app.policy.counters
+        counters: dict[str, Any] = board.app.station.policy.counters
         other = counters["refused"] + counters["annulled"] + counters["tailgates"]
         return 60 * passed(board) / took, passed(board), other
     finally:
@@ -217,11 +217,11 @@ def shoppers(folder: Path, count: int, pipelined: bool, pause_s: float) -> tuple
 
 
 def passed(board: SteppedBoard) -> int:
-    return int(board.app.policy.counters["passed"])
+    return int(board.app.station.policy.counters["passed"])
 
 
 def admitted(board: SteppedBoard) -> int:
-    return int(board.app.policy.counters["admitted"])
+    return int(board.app.station.policy.counters["admitted"])
 
 
 def main() -> int:

@@ -18,8 +18,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import firmware.controller
 import firmware.run
+import firmware.station
 import firmware.sync.journal_file
 import hal.pins.factory
 import hal.pins.gpio
@@ -50,14 +50,14 @@ def watch_pins(note: Any) -> None:
 
 
 def watch_codes(note: Any) -> None:
-    plain = firmware.controller.Controller.event
+    plain = firmware.station.Station.event
 
     def event(self: Any, one: Any) -> None:
         if isinstance(one, CodeSeen):
             note("code", one.frame_at, one.at, time.monotonic())
         plain(self, one)
 
-    firmware.controller.Controller.event = event  # type: ignore[method-assign]
+    firmware.station.Station.event = event  # type: ignore[method-assign]
 
 
 def slow_disk(delay_s: float) -> None:

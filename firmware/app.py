@@ -15,21 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from firmware import __version__
-from firmware.basket import QuietBasket
-from firmware.boardfile import gate_timing
 from firmware.boardschema import Board, Site
-from firmware.controller import Controller, Parts
 from firmware.desk import JournalDesk, Opened
-from firmware.gate import facts
-from firmware.gate.admission import House, Shop
-from firmware.gate.entry import EntryPolicy, Rules
-from firmware.gate.machine import Gate
-from firmware.gate.orders import Note, Restored, Unused
-from firmware.hardware import code_sources, open_display, open_hardware, wall_clock
+from firmware.gate.orders import Note
+from firmware.hardware import code_sources, open_display, open_hardware, open_station, wall_clock
 from firmware.heartbeats import Heartbeats, Pulse
 from firmware.loop import Guard
 from firmware.memory import Memory
 from firmware.recorder import Recorder
+from firmware.station import Kit, Station
 from firmware.sync.journal import Journal, Limits
 from firmware.trace import TraceWriter
 from firmware.uplink import Uplink
@@ -46,8 +40,6 @@ CAMERA_QUIET_S = 60.0
 """A camera that is gone is replaced by its supervisor, which says so each time: the gate goes on. When the
 supervisor itself is silent for so long, the whole program is restarted."""
 DISK_BUSY_S = 20.0
-RESTING = ("closed", "lockdown", "blind", "obstructed", "stuck", "forced", "fault")
-"""Where a gate stays by itself: ready, or waiting for somebody to mend what may be the board file."""
 FIRST_READING_S = 0.3
 FAULT_SHOWN_S = 10.0
 """A fault of the disk that comes and goes is shown at least so long."""
@@ -67,7 +59,7 @@ class Mode:
 
 
 class App:
-    """One gate. ``start()`` on the running loop; ``close()`` leaves every output safe."""
+    """One board. ``start()`` on the running loop; ``close()`` leaves every output safe."""
 
     def __init__(self, board: Board, site: Site, guard: Guard, mode: Mode) -> None:
         self.board = board
@@ -115,57 +107,38 @@ class App:
             self.world.start()
         else:
             self._strict = strict_gpiod_warning()
-        rules = Rules(
-            "in" if board.board.role == "entry" else "out",
-            board.admission.on_disk_fault,
-            board.admission.moment_s,
-            board.admission.give_up_s,
-        )
-        gate = Gate(gate_timing(board), motor=board.gate.motor, kind=board.board.role)
-        self.policy = EntryPolicy(gate, rules)
-        keys = {int(number): bytes.fromhex(key) for number, key in self.site.pass_keys.items()}
-        # Closed until the documents are read: a lockdown must not be open for the first codes of a start.
-        house = House(
-            self.site.store,
-            rules.direction,
-            keys,
-            unsynced=board.admission.on_unsynced_clock,
-            shop=Shop("closed"),
-        )
-        self.trace = self._trace_writer() if board.trace.enabled else None
-        self.display = open_display(board, self.loop, lambda event: self.controller.post(event))
+        self.display = open_display(board, self.loop, lambda event: self.station.post(event))
         self.uplink = Uplink(self)
-        self.controller = Controller(
-            Parts(
+        self.station: Station = open_station(
+            Kit(
+                board,
+                self.site,
                 self.guard,
                 self.clock,
                 self.pins,
                 self.display,
-                self.policy,
-                house,
-                self.uplink.claims,
-                QuietBasket(board.basket.quiet_s),
+                self.boot,
                 self.uplink.live,
-                self.trace,
+                self.memory.keep,
             )
         )
-        self.recorder = Recorder(
-            self.guard, self.desk, self.stamp, self.controller.answer, self.uplink.written
-        )
-        self.controller.recorder = self.recorder
+        self.station.linked(self.uplink.link)
+        self.station.trace = self._trace_writer() if board.trace.enabled else None
+        self.recorder = Recorder(self.guard, self.desk, self.stamp, self.station.answer, self.uplink.written)
+        self.station.recorder = self.recorder
         self._wired = True
         self.desk.run(lambda journal: None, self._first_open)
         self.memory.load(self.uplink.remembered)
         self.uplink.tables.load()
         self.pins.start(self._input)
         if reader is not None:
-            reader.start(self.controller.post)
+            reader.start(self.station.post)
             reader.begin()
         self.guard.at(self.loop.time() + FIRST_READING_S, self._first_reading)
         if self._strict is not None:
             log.error("%s", self._strict)
             check = "dtparam=strict_gpiod in config.txt, then reboot"
-            self.controller.faults.raise_("strict-gpiod", self._strict, check)
+            self.station.faults.raise_("strict-gpiod", self._strict, check)
         self._stops.append(self.guard.every(RENEW_S, self._renew))
         self._stops.append(self.guard.every(1.0, self._second))
         self._declare()
@@ -180,18 +153,12 @@ class App:
         return Stamp(self.clock.wall_ms(), mono_ms, self.boot, self.clock.quality())
 
     def idle(self) -> bool:
-        """Nobody is in the lane and nothing waits for the disk: a changed board file may be applied.
-
-        Also where an input that is wired or described wrongly has led: its mended file ends that. A beam
-        that stays broken for long is such an input, one that was broken just now is a person.
-        """
-        gate = self.policy.gate
-        at_rest = gate.state in RESTING and not gate.owed() and gate.lane_clear() and self.policy.at_rest()
-        return at_rest and not self.recorder.backlog
+        """Nobody is served and nothing waits for the disk: a changed board file may be applied."""
+        return self.station.idle() and not self.recorder.backlog
 
     def _source(self, event: Event) -> None:
         if self._wired:
-            self.controller.post(event)
+            self.station.post(event)
         else:
             # A camera that cannot be started (no memory, no descriptors) says so before all is wired.
             self.guard.post(self._source, event)
@@ -199,12 +166,12 @@ class App:
     def _input(self, event: Event) -> None:
         # Before the first reading the gate knows no levels, so a change means nothing to it.
         if self._reading or not isinstance(event, InputChanged):
-            self.controller.post(event)
+            self.station.post(event)
 
     def _first_reading(self) -> None:
         """The inputs have been stable for longer than any debounce: now the gate may know them."""
         self._reading = True
-        self.controller.policy_event(facts.Levels(self.pins.read()))
+        self.station.levels(self.pins.read())
 
     # -- the journal ---------------------------------------------------------------------------
 
@@ -220,22 +187,14 @@ class App:
         if error is None:
             return
         check = "is the data folder there, writable and not full (df, dmesg)?"
-        if self.controller.faults.raise_("journal", str(error), check):
+        if self.station.faults.raise_("journal", str(error), check):
             log.error("the journal cannot be opened: %s", error)
         self.guard.at(self.loop.time() + 5.0, lambda: self.desk.run(lambda journal: None, self._first_open))
 
     def _journal_opened(self, opened: Opened) -> None:
         self._journal_open = True
         self.recorder.put(Note(Started, {"fw": __version__, "reason": "start"}))
-        spent = tuple((visit, direction, uses) for (visit, direction), uses in opened.spent.items())
-        own = opened.stats.epoch
-        unused = tuple(
-            Unused(one.visit, one.direction, one.uses, one.seq, None if one.epoch == own else one.epoch)
-            for one in opened.open_admissions
-        )
-        self.controller.policy_event(Restored(spent, unused))
-        if opened.stats.last_seq == 0 or self._journal_lost:
-            self.uplink.claims.journal_lost()
+        self.station.restored(opened, lost=opened.stats.last_seq == 0 or self._journal_lost)
         self.uplink.journal_opened(opened.stats)
 
     def _journal_recovered(self, what: str) -> None:
@@ -254,7 +213,7 @@ class App:
 
     def _measure_camera(self) -> None:
         """Frames per second since the last look; 0 when there was none."""
-        now, before = self.controller.progress.get("camera"), self._camera_before
+        now, before = self.station.progress.get("camera"), self._camera_before
         self._camera_before = now
         if now is None or before is None or now.at <= before.at or now.count < before.count:
             self._camera_fps = 0.0
@@ -262,7 +221,7 @@ class App:
             self._camera_fps = (now.count - before.count) / (now.at - before.at)
 
     def _second(self) -> None:
-        faults = self.controller.faults
+        faults = self.station.faults
         failed = self.recorder.last_fault
         if failed is not None and (
             self.recorder.fault is not None or self.loop.time() - failed[0] < FAULT_SHOWN_S
@@ -281,8 +240,8 @@ class App:
         self.uplink.second()
 
     def _write_trace(self) -> None:
-        trace: TraceWriter | None = getattr(self, "trace", None)
-        if trace is None or not (lines := trace.take()):
+        station: Station | None = getattr(self, "station", None)
+        if station is None or (trace := station.trace) is None or not (lines := trace.take()):
             return
 
         def written(_: object, error: Exception | None) -> None:
@@ -298,38 +257,32 @@ class App:
             began = Pulse(self.loop.time())
 
             def camera_age(now: float) -> float:
-                heard = self.controller.heard.get("camera")
+                heard = self.station.heard.get("camera")
                 return now - heard if heard is not None else began.age(now)
 
             beats.declare("camera", CAMERA_QUIET_S, camera_age)
 
     def figures(self) -> dict[str, float | int]:
         """Everything the ``health`` message shows but the link's own figures."""
-        counts = self.controller.counts
-        policy = self.policy.counters
-        camera = self.controller.progress.get("camera")
+        counts = self.station.counts
+        camera = self.station.progress.get("camera")
         return {
             "uptime_s": self.loop.time() - self.started_at,
-            **policy,
-            "refusals_unwritten": self.policy.refusals_unwritten,
-            "alarms_unwritten": self.controller.alarms_unwritten,
+            "alarms_unwritten": self.station.alarms_unwritten,
             "codes": counts["codes"],
             "camera_frames": camera.count if camera else 0,
             "camera_fps": self._camera_fps,
             "decoder_restarts": 0,
-            **self.controller.notes,
+            **self.station.notes,
             "tag_reads": counts["tag_reads"],
-            "tags_left_out": self.controller.parts.basket.overflow,
-            "baskets": counts["baskets"],
-            "open_ms": self.controller.open_ms,
-            "open_ms_max": self.controller.open_ms_max,
+            **self.station.figures(),
             "loop_late_ms": self.loop_late_ms,
             "loop_slow": self.guard.slow,
             "backlog": self.recorder.backlog,
             "records_dropped": self.recorder.dropped,
-            "trace_lost": self.trace.lost if self.trace is not None else 0,
+            "trace_lost": trace.lost if (trace := self.station.trace) is not None else 0,
             "clock_ok": int(self.clock.quality() != "unsynced"),
-            "faults": len(self.controller.faults),
+            "faults": len(self.station.faults),
         }
 
     # -- end -----------------------------------------------------------------------------------
@@ -347,7 +300,7 @@ class App:
             stop()
         for source in self.sources:
             source.close()
-        for name in ("uplink", "controller", "hardware", "display"):
+        for name in ("uplink", "station", "hardware", "display"):
             part = getattr(self, name, None)
             if part is not None:
                 part.close()
@@ -363,26 +316,14 @@ class App:
         self.guard.post(self._pins_failed, f"{what}: {error}")
 
     def _pins_failed(self, reason: str) -> None:
-        controller: Controller | None = getattr(self, "controller", None)
-        if controller is not None:
+        station: Station | None = getattr(self, "station", None)
+        if station is not None:
             check = "did another program take a pin? Restart the board; then wiring and relay"
-            controller.faults.raise_("outputs", reason, check)
+            station.faults.raise_("outputs", reason, check)
 
     def _trace_writer(self) -> TraceWriter:
         def header() -> dict[str, Any]:
-            return {
-                "version": __version__,
-                "role": self.board.board.role,
-                "motor": self.board.gate.motor,
-                "timing": {n: getattr(self.board.gate, n) for n in self.board.gate.__struct_fields__},
-                "admission": {
-                    n: getattr(self.board.admission, n) for n in ("on_disk_fault", "moment_s", "give_up_s")
-                },
-                "state": self.policy.gate.state,
-                "levels": self.pins.read(),
-                "spent": [[v.hex(), d, n] for (v, d), n in self.policy.spent.items()],
-                "token": self.policy.last_token,
-                "wall_ms": self.clock.wall_ms(),
-            }
+            head = {"version": __version__, "wall_ms": self.clock.wall_ms()}
+            return head | self.station.trace_header()
 
         return TraceWriter(self.data / "trace", int(self.board.trace.limit_mb * 1e6), header)

@@ -1,6 +1,6 @@
 """Claims over the link: the other gates are asked before a pass is granted. Loop thread.
 
-The rules are in ``firmware.sync.claims``; here they get the link, a timer and the controller's tokens.
+The rules are in ``firmware.sync.claims``; here they get the link, a timer and the station's tokens.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Answer = Callable[[Claimed], None]
 
 
 class GateClaims:
-    """``controller.Claims`` over the link. ``spent()`` gives this gate's spent keys for the snapshot."""
+    """Claims over the link. ``spent()`` gives this gate's spent keys for the snapshot."""
 
     def __init__(
         self, guard: Guard, link: Link, boot: bytes, spent: Callable[[], Mapping[tuple[bytes, str], int]]
@@ -40,7 +40,7 @@ class GateClaims:
         self._tick: asyncio.TimerHandle | None = None
         self._soon: asyncio.TimerHandle | None = None
 
-    # -- for the controller --------------------------------------------------------------------
+    # -- for the station --------------------------------------------------------------------
 
     def claim(self, order: Claim, answer: Answer) -> None:
         """Ask the other gates; ``answer`` is called exactly once, possibly before this returns."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from firmware.boardschema import Board
 from firmware.safe import pin_outs
+from firmware.station import Kit, Station
 from firmware.wallclock import WallClock
 from hal.ports import Clock, Display, Pins, Post, Source, TagReader
 
@@ -152,3 +153,10 @@ def open_display(board: Board, loop: asyncio.AbstractEventLoop, post: Post) -> D
     from hal.display.none import NoDisplay
 
     return NoDisplay()
+
+
+def open_station(kit: Kit) -> Station:
+    """What this board is in the shop, by its role."""
+    from firmware.stations.gate import GateStation
+
+    return GateStation(kit)

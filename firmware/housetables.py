@@ -1,4 +1,4 @@
-"""What pushed tables mean at a gate: revoked visits and pass keys of its ``House``. Loop thread.
+"""What pushed tables mean where passes are shown: revoked visits and pass keys of its ``House``. Loop thread.
 
 The site file's keys are good until the shop has pushed a key set. Must never leave a board without a key.
 """
@@ -6,33 +6,35 @@ The site file's keys are good until the shop has pushed a key set. Must never le
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from firmware.gate.admission import House
 from firmware.health import Faults
 from firmware.wire.keys import KeySetError, parse_key_set
 from firmware.wire.tables import Snapshot
-
-if TYPE_CHECKING:
-    from firmware.controller import Controller
 
 log = logging.getLogger("tables")
 
 CHECK = "the keys in the shop (python -m store keys list); the gate goes on with those it has"
 
 
-class HouseTables:
-    """``controller()`` is asked late: it is built after the link."""
+class Keeper(Protocol):
+    """Who has a house: a station where passes are shown."""
 
-    def __init__(self, controller: Callable[[], Controller]) -> None:
-        self._controller = controller
+    house: House
+    faults: Faults
+
+
+class HouseTables:
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
 
     def check(self, name: str, snapshot: Snapshot) -> str | None:
         """Why this content cannot be used; None where it can. Raises the fault ``keys``, and clears it."""
         if name != "keys":
             return None
-        faults: Faults = self._controller().faults
+        faults = self._keeper.faults
         try:
             found = parse_key_set(snapshot.data)
             why = None if found.active else "the shop's key set has no key that may be used"
@@ -46,15 +48,15 @@ class HouseTables:
 
     def changed(self, name: str, buckets: dict[str, Snapshot]) -> None:
         """Content that is on the disk: in force from here on."""
-        controller = self._controller()
+        keeper = self._keeper
         if name == "revoked":
             visits = frozenset(visit for one in buckets.values() for visit in one.entries)
-            if visits != controller.house.revoked:
+            if visits != keeper.house.revoked:
                 log.info("%d visits are revoked", len(visits))
-            controller.house = replace(controller.house, revoked=visits)
+            keeper.house = replace(keeper.house, revoked=visits)
         elif name == "keys":
             for snapshot in buckets.values():
                 keys = parse_key_set(snapshot.data).active
-                if keys != controller.house.keys:
+                if keys != keeper.house.keys:
                     log.info("pass keys are now %s", ", ".join(map(str, sorted(keys))))
-                controller.house = replace(controller.house, keys=keys)
+                keeper.house = replace(keeper.house, keys=keys)

@@ -114,7 +114,7 @@ class Process:
             return
         self._before = None
         if self._gave_way is not None:
-            app.controller.faults.raise_("board-file", self._gave_way, f"mend {self.path.name}")
+            app.station.faults.raise_("board-file", self._gave_way, f"mend {self.path.name}")
             self._gave_way = None
         self.notifier.send("READY=1", f"STATUS={self.site.board} runs")
 
@@ -177,7 +177,7 @@ class Process:
         app = self.app
         if app is None:
             return
-        faults = app.controller.faults
+        faults = app.station.faults
         if isinstance(error, BoardFileError):
             if faults.raise_("board-file", "; ".join(error.faults)[:300], f"mend {self.path.name}"):
                 log.error("the changed board file is not applied: %s", error)

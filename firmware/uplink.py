@@ -9,15 +9,11 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from firmware.gate import facts
-from firmware.gate.orders import Note
-from firmware.gateclaims import GateClaims
 from firmware.health import (
     HEARTBEATS,
     discovery_message,
@@ -25,7 +21,6 @@ from firmware.health import (
     state_message,
     will_message,
 )
-from firmware.housetables import HouseTables
 from firmware.logwriter import Seldom
 from firmware.memory import Values
 from firmware.sync.disk_port import DiskPort
@@ -35,7 +30,6 @@ from firmware.sync.tables import Tables
 from firmware.wallclock import WallClock
 from firmware.wire.asks import EXPIRY_S, TIME_QUESTION, AskError, decode_time_answer
 from firmware.wire.commands import Command, CommandRefused, Inbox
-from firmware.wire.record_types import Alarm
 from firmware.wire.tables import Snapshot
 
 if TYPE_CHECKING:
@@ -56,7 +50,6 @@ FILLED = {
     "high": "over half of the records that this board can keep wait for the shop",
     "full": "the journal is at its bound: no sales until the shop takes records",
 }
-GATE_COMMANDS = ("close", "release", "reset")
 SHOP_STATES = {"open-shop": "open", "close-shop": "closed", "lockdown": "lockdown"}
 
 
@@ -100,10 +93,8 @@ class Uplink:
             clock_synced=lambda: app.clock.quality() != "unsynced",
         )
         self.topics = self.link.topics
-        self.claims = GateClaims(app.guard, self.link, app.boot, lambda: app.policy.spent)
-        self._house = HouseTables(lambda: app.controller)
         path = app.data / "tables.sqlite"
-        self.tables = Tables(app.guard, app.papers, path, self.link, self._house.check, self._table_changed)
+        self.tables = Tables(app.guard, app.papers, path, self.link, self._check_table, self._table_changed)
 
     @property
     def app(self) -> App:
@@ -115,7 +106,6 @@ class Uplink:
     def close(self) -> None:
         if self._soon is not None:
             self._soon.cancel()
-        self.claims.close()
         self.tables.close()
         self.link.close()
 
@@ -152,14 +142,12 @@ class Uplink:
         self.tables.second()
         if self.tables.fault is not None:
             check = "the card (dmesg, df); the shop sends its tables again by itself"
-            self._app.controller.faults.raise_("tables", self.tables.fault, check)
+            self._app.station.faults.raise_("tables", self.tables.fault, check)
         else:
-            self._app.controller.faults.clear("tables")
-        if self.claims.twin:
-            check = "a cloned card: give one of the two boards an identity of its own"
-            self._app.controller.faults.raise_("identity", "another board uses this board's id", check)
-        if self._app.controller.faults.changed:
-            self._app.controller.faults.changed = False
+            self._app.station.faults.clear("tables")
+        self._app.station.second()
+        if self._app.station.faults.changed:
+            self._app.station.faults.changed = False
             self.soon()
         if self._loop.time() >= self._next_beat and self._soon is None:
             self._beat()  # with no link too: a journal that fills is a fault in time
@@ -209,10 +197,10 @@ class Uplink:
         self._stats, free = found
         filled = FILLED.get(self._stats.level)
         if filled is None:
-            self._app.controller.faults.clear("records")
+            self._app.station.faults.clear("records")
         else:
             check = "network, broker and the shop's store process"
-            self._app.controller.faults.raise_("records", filled, check)
+            self._app.station.faults.raise_("records", filled, check)
         self._send(free)
 
     def _send(self, free: int | None = None) -> None:
@@ -221,11 +209,11 @@ class Uplink:
         known = self._stats
         expiry = int(heartbeat * HEARTBEATS)
         state = state_message(
-            state=app.policy.gate.state,
+            state=app.station.state,
             boot=app.boot.hex(),
             records=(known.epoch, known.first_seq, known.last_seq) if known is not None else None,
-            faults=list(app.controller.faults),
-            last_visit=app.controller.last_visit,
+            faults=list(app.station.faults),
+            last_visit=app.station.last_visit,
         )
         self.link.publish(self.topics.state, state, 1, True, expiry)
         figures = app.figures()
@@ -250,26 +238,29 @@ class Uplink:
             self._next_beat = 0.0
             discovery = discovery_message(self.topics, self._app.site.store, self._app.site.board)
             self.link.publish(self.topics.discovery, discovery, 1, True)
-            self._app.controller.faults.clear("link")
-            self.claims.connected()
+            self._app.station.faults.clear("link")
+            self._app.station.connected()
             self.tables.connected()
             self.soon()
         elif isinstance(event, LinkDown):
             check = "network cable or Wi-Fi, broker address in the site file, the shop computer"
-            self._app.controller.faults.raise_("link", event.reason, check)
-            self.claims.disconnected()
+            self._app.station.faults.raise_("link", event.reason, check)
+            self._app.station.disconnected()
         elif event.kind == "cmd":
             self._command(event)
         elif event.kind == "ans" and event.names == ("time",):
             self._time_told(event)
-        elif event.kind in ("claim", "used"):
-            self.claims.arrived(event)
         elif event.kind in ("table", "delta") or (event.kind == "ans" and event.names == ("table",)):
             self.tables.arrived(event)
+        else:
+            self._app.station.arrived(event)
 
     def _table_changed(self, name: str, buckets: dict[str, Snapshot]) -> None:
-        self._house.changed(name, buckets)
+        self._app.station.table_changed(name, buckets)
         self.soon()
+
+    def _check_table(self, name: str, snapshot: Snapshot) -> str | None:
+        return self._app.station.check_table(name, snapshot)
 
     def _command(self, event: Arrived) -> None:
         if not self._remembers:
@@ -313,7 +304,7 @@ class Uplink:
         customers out: once that is told as a fault, the shop counts as open until it says otherwise. What
         it says meanwhile is newer than documents that come late.
         """
-        self._app.memory.judge(self._app.controller.faults, self._loop.time())
+        self._app.memory.judge(self._app.station.faults, self._loop.time())
         try:
             seen = [(str(id_), int(expires)) for id_, expires in values.get("commands", {}).get("seen", [])]
         except (TypeError, ValueError) as error:
@@ -325,7 +316,7 @@ class Uplink:
             self._app.clock.set_floor(floor)
         state = values.get("shop", {}).get("state")
         if not self._shop_told:
-            self._shop(state if state in ("open", "closed", "lockdown") else "open")
+            self._app.station.shop(state if state in ("open", "closed", "lockdown") else "open")
         self._remembers = True
         early, self._early = self._early, []
         for event in early:
@@ -336,46 +327,22 @@ class Uplink:
         if not self._remembers:
             self.remembered({})
 
-    def _shop(self, state: str) -> None:
-        controller = self._app.controller
-        controller.house = replace(controller.house, shop=replace(controller.house.shop, state=state))
-        if state == "lockdown":
-            controller.policy_event(facts.Remote("lockdown"))
-        else:
-            controller.policy_event(facts.Remote("unlock"))
-
     def _obey(self, command: Command) -> None:
-        controller = self._app.controller
+        station = self._app.station
         if command.name in SHOP_STATES:
             state = SHOP_STATES[command.name]
             self._shop_told = True
-            self._shop(state)
+            station.shop(state)
             self._app.memory.keep("shop", {"state": state})
-        elif command.name in GATE_COMMANDS:
-            controller.policy_event(facts.Remote(command.name))
-            if command.name == "close" and controller.house.shop.state == "lockdown":
-                # A release in a lockdown ends it for this gate alone; the shop is still in it.
-                controller.policy_event(facts.Remote("lockdown"))
-        elif command.name == "open":
-            self._open(command)
         elif command.name == "resend-from":
             if self._stats is not None and int(command.args["epoch"], 16) == self._stats.epoch:
                 self.link.resend_from(command.args["seq"])
         elif command.name == "locate":
-            controller.locate(float(command.args.get("seconds", 5)))
+            station.locate(float(command.args.get("seconds", 5)))
         elif command.name == "reload":
             self._app.reload()
-
-    def _open(self, command: Command) -> None:
-        """One passage by the shop's word: with a visit it is that visit's use, else nobody's."""
-        controller = self._app.controller
-        visit = command.args.get("visit")
-        if visit is None:
-            detail = f"an operator let one person through (command {command.id})"
-            controller.note(Note(Alarm, {"kind": "remote-open", "detail": detail}))
-            controller.policy_event(facts.Remote("open"))
         else:
-            controller.admit_remotely(bytes.fromhex(visit))
+            station.command(command)
 
 
 def _path(name: str | None) -> Path | None:

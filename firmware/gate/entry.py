@@ -73,7 +73,7 @@ class EntryPolicy:
         self.gate = gate
         self.rules = rules
         self.spent: dict[tuple[bytes, str], int] = {}
-        """Uses of this gate per (visit, direction); the controller fills it from the journal at start."""
+        """Uses of this gate per (visit, direction); the station fills it from the journal at start."""
         self.counters = {"admitted": 0, "refused": 0, "passed": 0, "annulled": 0, "tailgates": 0}
         self._pending: dict[int, _Pending] = {}
         self.last_token = 0

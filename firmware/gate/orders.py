@@ -1,6 +1,6 @@
 """What the gate's policy asks its surroundings to do, and what they answer. Values only. Pure.
 
-``token`` numbers one admission from its code to its last passage; the controller maps it to the
+``token`` numbers one admission from its code to its last passage; the station maps it to the
 journal's seq once that exists.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from firmware.wire.record_types import Flags, Record
 
-# -- orders: policy to controller ---------------------------------------------------------------
+# -- orders: policy to station ---------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Tell:
 
 Order = Claim | Commit | GiveBack | Note | Say | Drive | Tell
 
-# -- answers and reports: controller to policy --------------------------------------------------------------
+# -- answers and reports: station to policy --------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,11 +25,11 @@ def test_an_answer_of_the_disk_after_the_end_opens_nothing(board: SteppedBoard) 
     board.show_pass(board.issue(1))
     board.app.close()
     board.advance(5)
-    assert board.app.policy.counters["admitted"] == 0
+    assert board.app.station.policy.counters["admitted"] == 0
 
 
 def test_no_timer_of_the_old_board_drives_the_new_ones_pins(board: SteppedBoard) -> None:
-    board.app.controller.locate(5)
+    board.app.station.locate(5)
     assert board.app.pins.outputs()["buzzer"]
     board.app.close()
     board.advance(10)
@@ -47,7 +47,7 @@ def test_a_board_file_waits_for_records_that_the_disk_did_not_take(board: Steppe
 
 
 def test_a_board_is_found_by_its_beep_although_it_refuses_meanwhile(board: SteppedBoard) -> None:
-    board.app.controller.locate(5)
+    board.app.station.locate(5)
     board.show("12345")
     board.advance(2)
     assert board.app.pins.outputs()["buzzer"]
@@ -71,7 +71,7 @@ def test_a_journal_found_damaged_while_the_board_runs_is_an_alarm(
 def test_an_output_that_cannot_be_driven_is_a_fault_to_look_at(board: SteppedBoard) -> None:
     board.app._fault("output release to its safe value", OSError("busy"))
     board.advance(0.1)
-    (fault,) = [one for one in board.app.controller.faults if one.part == "outputs"]
+    (fault,) = [one for one in board.app.station.faults if one.part == "outputs"]
     assert "release" in fault.reason
 
 
@@ -80,7 +80,7 @@ def test_a_camera_that_is_gone_restarts_nothing_while_its_process_is_being_repla
 ) -> None:
     """The gate goes on: remote opening, fire and the way out do not need the camera."""
     stale = board.app.heartbeats.stale
-    post = board.app.controller.post
+    post = board.app.station.post
     post(DeviceLost("camera", "no frame", "its cable", board.loop.time()))
     for _ in range(10):
         board.advance(30)

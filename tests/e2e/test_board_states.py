@@ -46,7 +46,7 @@ def obey(board: SteppedBoard, name: str) -> None:
 
 
 def parts(board: SteppedBoard) -> list[str]:
-    return [fault.part for fault in board.app.controller.faults]
+    return [fault.part for fault in board.app.station.faults]
 
 
 def refusals(board: SteppedBoard) -> list[str]:
@@ -70,7 +70,7 @@ def test_nobody_is_let_in_before_the_shops_state_is_read(make: Make, monkeypatch
 def test_a_new_board_is_open_as_soon_as_that_is_known(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     slow_documents(monkeypatch, 3.0)
     board = make()
-    assert board.app.controller.house.shop.state == "closed"
+    assert board.app.station.house.shop.state == "closed"
     board.advance(3)
     board.show_pass(board.issue(1))
     assert board.released
@@ -98,7 +98,7 @@ def test_documents_that_hang_are_told_then_the_shop_is_open_until_they_come(
     board.show_pass(board.issue(1))
     assert board.released
     board.advance(30)
-    assert board.app.controller.house.shop.state == "closed"
+    assert board.app.station.house.shop.state == "closed"
 
 
 def test_what_the_shop_says_while_documents_hang_is_newer_than_them(
@@ -111,7 +111,7 @@ def test_what_the_shop_says_while_documents_hang_is_newer_than_them(
     obey(board, "lockdown")
     board.advance(60)
     assert board.state == "lockdown"
-    assert board.app.controller.house.shop.state == "lockdown"
+    assert board.app.station.house.shop.state == "lockdown"
 
 
 def test_close_after_release_brings_the_lockdown_back(make: Make) -> None:
@@ -129,16 +129,16 @@ def test_close_after_release_brings_the_lockdown_back(make: Make) -> None:
 
 
 def sense(board: SteppedBoard, name: str, active: bool) -> None:
-    board.app.controller.post(InputChanged(name, active, board.loop.time()))
+    board.app.station.post(InputChanged(name, active, board.loop.time()))
     board.advance(0.1)
 
 
 @pytest.mark.parametrize("state", ["blind", "obstructed", "forced", "stuck", "fault"])
 def test_a_mended_board_file_is_taken_in_each_state_that_a_wrong_one_leads_to(make: Make, state: str) -> None:
     board = make()
-    gate = board.app.policy.gate
+    gate = board.app.station.policy.gate
     if state == "blind":
-        board.app.controller.post(DeviceLost("pins", "gone", "wiring", board.loop.time()))
+        board.app.station.post(DeviceLost("pins", "gone", "wiring", board.loop.time()))
     elif state == "obstructed":
         sense(board, "beam_outer", True)
         assert not board.app.idle()
@@ -173,8 +173,8 @@ def test_a_flapping_device_fills_no_journal(make: Make, caplog: pytest.LogCaptur
     board = make()
 
     def flap(device: str) -> None:
-        board.app.controller.post(DeviceLost(device, "gone", "cable", board.loop.time()))
-        board.app.controller.post(DeviceBack(device, board.loop.time()))
+        board.app.station.post(DeviceLost(device, "gone", "cable", board.loop.time()))
+        board.app.station.post(DeviceBack(device, board.loop.time()))
         board.advance(0.1)
 
     def alarms() -> list[str]:
@@ -194,8 +194,8 @@ def test_a_flapping_device_fills_no_journal(make: Make, caplog: pytest.LogCaptur
 def test_a_lost_pin_driver_is_always_told_to_the_gate(make: Make) -> None:
     board = make()
     for _ in range(20):
-        board.app.controller.post(DeviceLost("pins", "gone", "wiring", board.loop.time()))
+        board.app.station.post(DeviceLost("pins", "gone", "wiring", board.loop.time()))
         assert board.state == "blind"
-        board.app.controller.post(DeviceBack("pins", board.loop.time()))
+        board.app.station.post(DeviceBack("pins", board.loop.time()))
         board.advance(0.1)
         assert board.state != "blind"

@@ -305,7 +305,7 @@ def test_an_exit_pass_opens_once(make: Make) -> None:
     assert refusals(board) == ["used"]
     assert not board.released
     assert board.kinds().count("Admitted") == 2
-    assert board.app.controller._claimed == {}
+    assert board.app.station._claimed == {}
 
 
 def test_other_gates_uses_are_taken_off_and_what_was_granted_in_memory_is_written(make: Make) -> None:
@@ -313,7 +313,7 @@ def test_other_gates_uses_are_taken_off_and_what_was_granted_in_memory_is_writte
     board.worker().fault = JournalFault("the disk is read-only", "the card; dmesg")
     issued = board.issue(1, party=3)
     elsewhere = {"uses": 1}
-    board.app.controller.parts.claims.used = lambda visit, direction: elsewhere["uses"]  # type: ignore[method-assign]
+    board.app.station.claims.used = lambda visit, direction: elsewhere["uses"]  # type: ignore[method-assign]
     board.show_pass(issued)
     assert board.events("opened")[0]["uses"] == 2
     elsewhere["uses"] = 3  # the link is back: the others granted the same uses
@@ -351,8 +351,8 @@ def test_a_camera_that_cannot_be_started_is_lost_and_the_gate_goes_on(
     monkeypatch.setattr("firmware.app.code_sources", lambda *_, **__: [Dead()])
     board = make()
     assert board.crashes == []
-    assert [fault.part for fault in board.app.controller.faults] == ["camera"]
-    assert board.app.policy.gate.state == "closed"
+    assert [fault.part for fault in board.app.station.faults] == ["camera"]
+    assert board.app.station.policy.gate.state == "closed"
 
 
 # -- the same three faults in the states that are no part of a plain visit ----------------------------
@@ -365,7 +365,7 @@ def _held_up(board: SteppedBoard, seconds: float) -> None:
 
 
 def _remote(board: SteppedBoard, name: str) -> None:
-    board.app.controller.policy_event(facts.Remote(name))
+    board.app.station.policy_event(facts.Remote(name))
     board.advance(3)
 
 
@@ -380,7 +380,7 @@ def _burning(board: SteppedBoard, on_s: float, off_s: float = 0.0) -> None:
 
 def _blind(board: SteppedBoard) -> None:
     board.show_pass(board.issue(1))
-    board.app.controller.event(DeviceLost("pins", "cannot be read", "the wiring", board.loop.time()))
+    board.app.station.event(DeviceLost("pins", "cannot be read", "the wiring", board.loop.time()))
     board.advance(1)
 
 
@@ -401,9 +401,9 @@ def _put_right(board: SteppedBoard) -> None:
     board.fire(False)
     board.app.world.lane.clear_people()
     if board.state == "blind":
-        board.app.controller.event(DeviceBack("pins", board.loop.time()))
+        board.app.station.event(DeviceBack("pins", board.loop.time()))
     for name in ("unlock", "close"):
-        board.app.controller.policy_event(facts.Remote(name))
+        board.app.station.policy_event(facts.Remote(name))
     board.advance(90)
 
 

@@ -31,7 +31,7 @@ def test_what_a_board_recorded_is_replayed_to_its_last_event(board: SteppedBoard
     board.advance(5)
     board.fire(True)
     board.advance(0.2)
-    expected = board.app.policy.counters | {}
+    expected = board.app.station.policy.counters | {}
     board.app.close()
     count, _, difference = run_again(tmp_path / "trace" / "trace-0.jsonl")
     assert difference is None

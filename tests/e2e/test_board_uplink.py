@@ -76,20 +76,20 @@ def test_a_disk_that_does_not_answer_is_told(make: Make) -> None:
     seen.clear()
     board.app.uplink.soon()
     board.advance(1)
-    board.app.controller.faults.raise_("camera", "gone", "cable")
+    board.app.station.faults.raise_("camera", "gone", "cable")
     board.advance(3)
     assert [fault["part"] for fault in seen["state"]["faults"]] == ["camera"]
 
 
 def test_a_journal_that_fills_while_the_link_is_down_is_a_fault_in_time(make: Make) -> None:
     board = make(journal={"limit_rows": 1000}, link={"heartbeat_s": 5.0})
-    assert "records" not in [fault.part for fault in board.app.controller.faults]
+    assert "records" not in [fault.part for fault in board.app.station.faults]
     for number in range(20):
         for _ in range(26):
-            board.app.controller.note(Note(Alarm, {"kind": "help", "detail": str(number)}))
+            board.app.station.note(Note(Alarm, {"kind": "help", "detail": str(number)}))
         board.advance(0.1)
     board.advance(6)
-    (fault,) = [one for one in board.app.controller.faults if one.part == "records"]
+    (fault,) = [one for one in board.app.station.faults if one.part == "records"]
     assert "half" in fault.reason
 
 
@@ -117,12 +117,12 @@ def test_the_shops_state_outlives_a_power_cut(make: Make, name: str) -> None:
     board = make()
     board.show_pass(board.issue(1))
     assert not board.released
-    assert board.app.controller.house.shop.state == {"lockdown": "lockdown", "close-shop": "closed"}[name]
+    assert board.app.station.house.shop.state == {"lockdown": "lockdown", "close-shop": "closed"}[name]
 
 
 def test_a_change_of_state_keeps_the_limit_of_people(make: Make) -> None:
     board = make()
-    controller = board.app.controller
+    controller = board.app.station
     controller.house = controller.house.__class__(
         **{**vars(controller.house), "shop": Shop("open", inside=3, limit=9)}
     )
@@ -187,4 +187,4 @@ def test_documents_of_another_shape_are_no_reason_to_stop(make: Make) -> None:
     board.app.memory.keep("shop", {"state": "closed"})
     board.advance(1)
     board = make()
-    assert board.app.controller.house.shop.state == "closed"
+    assert board.app.station.house.shop.state == "closed"

@@ -51,13 +51,13 @@ class SteppedBoard:
         self.told: list[dict[str, Any]] = []
         self.loop.call_soon(self.guard.call, self.app.start)
         self.advance(0.01)
-        live = self.app.controller.parts.tell
+        live = self.app.station.kit.tell
 
         def tell(fields: dict[str, Any]) -> None:
             self.told.append(fields)
             live(fields)
 
-        self.app.controller.parts.tell = tell
+        self.app.station.kit.tell = tell
         self.advance(1.0)
 
     # -- what people do ------------------------------------------------------------------------
@@ -119,7 +119,7 @@ class SteppedBoard:
 
     @property
     def state(self) -> str:
-        return self.app.policy.gate.state
+        return self.app.station.policy.gate.state
 
     @property
     def released(self) -> bool:

@@ -31,7 +31,7 @@ class Kernel:
 def board(tmp_path: Path) -> Iterator[SteppedBoard]:
     made = SteppedBoard(tmp_path)
     made.app.clock = WallClock(Kernel(), lambda: round(made.loop.time() * 1000))
-    made.app.controller.parts.clock = made.app.clock
+    made.app.station.kit.clock = made.app.clock
     yield made
     made.cut()
 
@@ -76,7 +76,7 @@ def test_the_shops_answer_sets_the_clock_and_passes_are_good_again(board: Steppe
     assert board.app.clock.quality() == "synced"
     assert abs(board.app.clock.wall_ms() - START_MS) < 2000
     board.advance(2.0)
-    assert "clock" not in {fault.part for fault in board.app.controller.faults}
+    assert "clock" not in {fault.part for fault in board.app.station.faults}
     board.advance(5.0)
     board.show(board.issue(2, issued_at=START_MS // 1000).shown_at(board.app.clock.wall_ms() / 1000))
     assert board.released

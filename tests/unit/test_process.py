@@ -27,7 +27,7 @@ class StandInApp:
 
     def __init__(self, board: Board, *_: Any) -> None:
         self.board = board
-        self.controller = SimpleNamespace(faults=Faults())
+        self.station = SimpleNamespace(faults=Faults())
         self.heartbeats = SimpleNamespace(stale=lambda now: [])
 
     def start(self) -> None:
@@ -77,7 +77,7 @@ def test_a_changed_board_file_that_cannot_start_gives_way_to_the_old_one(process
         raise PinsError("GPIO 17 is taken")
 
     def look(app: StandInApp) -> None:
-        process.loop.call_soon(lambda: faults.extend(fault.reason for fault in app.controller.faults))
+        process.loop.call_soon(lambda: faults.extend(fault.reason for fault in app.station.faults))
         process.loop.call_soon(process._stop, 15)
 
     StandInApp.lives = iter([apply, fail, look])

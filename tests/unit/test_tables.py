@@ -484,12 +484,12 @@ def test_a_pushed_key_set_replaces_the_site_files_keys(tmp_path: Path) -> None:
 def test_a_key_set_that_would_leave_no_key_is_refused(tmp_path: Path, text: bytes) -> None:
     board = SteppedBoard(tmp_path)
     push(board, "keys", Snapshot(1, 0, text))
-    faults = {fault.part: fault for fault in board.app.controller.faults}
+    faults = {fault.part: fault for fault in board.app.station.faults}
     assert "keys list" in faults["keys"].check
     board.show_pass(board.issue(1))
     assert board.released
     push(board, "keys", Snapshot(2, 0, KeySet({1: PUBLIC}).encode()))
-    assert "keys" not in {fault.part for fault in board.app.controller.faults}
+    assert "keys" not in {fault.part for fault in board.app.station.faults}
     board.cut()
 
 
@@ -497,5 +497,5 @@ def test_a_damaged_file_is_a_fault_of_the_board(tmp_path: Path) -> None:
     (tmp_path / "tables.sqlite").write_bytes(b"garbage" * 100)
     board = SteppedBoard(tmp_path)
     board.advance(1.5)
-    assert "tables" in {fault.part for fault in board.app.controller.faults}
+    assert "tables" in {fault.part for fault in board.app.station.faults}
     board.cut()
