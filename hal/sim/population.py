@@ -59,15 +59,18 @@ class Round(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """A way past the antennas: nearest, at ``at``, it is ``nearest_m`` away; straight, at ``speed_m_s``."""
+    """A straight way past the antennas at ``speed_m_s``: at ``at`` it is nearest, ``nearest_m`` away, and
+    stays there for ``stays_s`` (0: walks past; infinite: came to stay)."""
 
     at: float
     nearest_m: float = 1.5
     speed_m_s: float = 1.2
+    stays_s: float = 0.0
 
     def loss_db(self, now: float) -> float:
         """Weaker than at the nearest point by this much: backscatter falls with the 4th power of distance."""
-        away = (now - self.at) * self.speed_m_s / self.nearest_m
+        beside_s = self.at - now if now < self.at else max(0.0, now - self.at - self.stays_s)
+        away = beside_s * self.speed_m_s / self.nearest_m
         return 20.0 * math.log10(1.0 + away * away)
 
 
