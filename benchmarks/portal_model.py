@@ -49,6 +49,9 @@ ANSWER = (0.6, 0.98)
 SECOND_DB = (5.0, 4.0)
 """How much weaker the second antenna inside hears a tag: absolute value of a normal distribution."""
 VETO_DB = (12.0, 20.0)
+VETO_SHARE = 1.25
+"""The population spreads a shielded tag's reads over all antennas, and the one facing away hears it in every
+other of its turns only: with this factor the rates above are what is measured."""
 INSIDE = (1, 2)
 AWAY = (3,)
 
@@ -101,8 +104,10 @@ class Basket:
         )
         hard = round_up_by_chance(cell.tags * cell.hard, draw)
         very_hard = round_up_by_chance(cell.tags * cell.very_hard, draw)
-        kinds = [(VERY_HARD, VERY_HARD_READS_PER_S)] * very_hard + [(HARD, HARD_READS_PER_S)] * hard
-        kinds = kinds[: cell.tags] + [(EASY, None)] * max(0, cell.tags - len(kinds))
+        easy: list[tuple[tuple[float, float], float | None]] = [(EASY, None)] * cell.tags
+        kinds: list[tuple[tuple[float, float], float | None]] = []
+        kinds += [(VERY_HARD, VERY_HARD_READS_PER_S)] * very_hard + [(HARD, HARD_READS_PER_S)] * hard
+        kinds = (kinds + easy)[: cell.tags]
         kinds += [(EASY, 0.0)] * cell.silent
         self.inside = frozenset(self._put_inside(level, reads) for level, reads in kinds)
         self.silent = frozenset(tag.epc for tag in self._placed if tag.reads_per_s == 0)
@@ -127,12 +132,6 @@ class Basket:
 
     # -- who is where --------------------------------------------------------------------------
 
-    @property
-    def _all_by_inside(self) -> float:
-        """Antennas to antennas inside: the population spreads a shielded tag's reads over all of them, and
-        the one facing away does not hear it."""
-        return len(self.cell.antennas) / (len(self.cell.antennas) - len(self.cell.away))
-
     def _put(self, tag: SimTag) -> bytes:
         self._placed.append(tag)
         self._field.add(tag)
@@ -152,7 +151,7 @@ class Basket:
                 level_dbm=draw.gauss(*level),
                 gains_db=tuple(gains) if self.cell.veto else (),
                 answer=draw.uniform(*ANSWER),
-                reads_per_s=None if reads_per_s is None else reads_per_s * self._all_by_inside,
+                reads_per_s=None if reads_per_s is None else reads_per_s * (VETO_SHARE if self.cell.veto else 1.0),
                 group=1,
                 shadow_db=3.0,
                 walk=Walk(0.0, nearest_m=0.7, speed_m_s=1.0, stays_s=math.inf),
