@@ -121,21 +121,27 @@ def open_hardware(
         shape = Shape(open_s=board.sim.leaf_s, close_s=board.sim.leaf_s * 1.2)
         lane = Lane(ins, outs, pins.factory, loop.time(), shape)
         if port == "sim":
-            from hal.sim.yrm100 import InlineLine, Module, SimulatedYrm100
+            from hal.sim.module import InlineModule, SimulatedModule
+            from hal.sim.modules import make
+            from hal.sim.population import Population
 
+            assert board.reader is not None
+            simulated = make(board.reader.protocol, Population())
             if stepped:
                 # A pseudo-terminal delivers through the kernel: stepped time would not wait for it.
-                module = line = InlineLine(Module(), loop)
+                module = line = InlineModule(simulated, loop)
             else:
-                module = SimulatedYrm100(loop)
+                module = SimulatedModule(simulated, loop)
                 port = module.port
         world = World(lane, pins.factory, loop, data / board.sim.control, data / board.sim.scene, module)
     reader: TagReader | None = None
     if board.reader is not None:
+        from hal.reader.port import Settings
         from hal.reader.serial_reader import SerialReader
 
-        offset = board.reader.power_offset_db
-        reader = SerialReader(port, board.reader, loop, power_offset_db=offset, line=line)
+        radio = board.reader
+        settings = Settings(radio.protocol, radio.baud, radio.region, radio.power_dbm, radio.power_offset_db)
+        reader = SerialReader(port, settings, loop, line=line)
     return Hardware(pins, world, module, reader)
 
 

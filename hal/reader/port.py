@@ -7,6 +7,7 @@ holds no port, no clock and no thread.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
@@ -74,6 +75,21 @@ class ReaderSettings(Protocol):
     @property
     def address(self) -> int:
         """The module's bus address, where the protocol has one; -1 = the protocol's default."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``ReaderSettings`` as a plain value, with what most modules come with."""
+
+    protocol: str
+    baud: int = 115200
+    region: str = "cn900"
+    power_dbm: float = 20.0
+    power_offset_db: float = 0.0
+    antennas: Sequence[int] = (1,)
+    session: int = 0
+    inventory: str = ""
+    address: int = -1
 
 
 class Family(Protocol):

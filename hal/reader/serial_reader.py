@@ -1,22 +1,23 @@
-"""A YRM100 / R200 module as ``hal.ports.TagReader``: brought up by table, watched, reopened when lost.
+"""Any RFID module on a serial port as ``hal.ports.TagReader``: brought up by table, watched, reopened.
 
-Inventory runs only between ``begin`` and ``end``. The module's multi poll ends without a word and a dead
-cable looks the same, so silence is never taken as "no tags": it is asked, and after three intervals the
-port is opened anew. Everything runs on the loop; nothing here may wait or raise into it.
+Inventory runs only between ``begin`` and ``end``. A module that has stopped by itself and a dead cable look
+the same, so silence is never taken as "no tags": it is asked, and after three intervals the port is opened
+anew. Everything runs on the loop; nothing here may wait, raise into it, or know a protocol.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
-from hal.ports import DeviceNote, Post, Progress, TagRead
-from hal.reader.bringup import Sequence
-from hal.reader.setup_table import Wanted, check_rows, setup_rows, stop_rows
-from hal.reader.yrm100 import END, MULTI_POLL_MAX, Cmd, Codec, ErrorReply, Tag, encode, multi_poll
-from hal.reader.yrm100 import Event as ModuleEvent
+from hal.ports import DeviceCondition, DeviceNote, Post, Progress, TagRead
+from hal.reader.bringup import Row, Sequence
+from hal.reader.conditions import LASTING, Conditions
+from hal.reader.events import CONDITIONS, Condition, Event, Tag
+from hal.reader.families import family as make_family
+from hal.reader.port import Family, Meaning, ReaderSettings
 from hal.serial_device import SerialDevice
 from hal.serial_line import Line, SerialLine
 
@@ -25,35 +26,31 @@ OPEN_LIMIT_S = 5.0
 PROGRESS_S = 0.25
 FRESH_S = 0.2
 """An inventory starts only on settings that were read back at most so long ago."""
+LOOK_S = 1.0
+"""How often a condition is looked at, and a module told again to stop what nobody asked for."""
+AGAIN_MOST = 3
+"""So often within ``AGAIN_S`` it is set up anew without being lost; more is a fault that lasts."""
+AGAIN_S = 20.0
+RESUME_MOST = 5
+"""So many inventories in a row that brought nothing at all: it answers, but it does not do its work."""
 CHECK_CABLE = "the reader's cable, supply and the port named in the board file"
-
-
-class ReaderSettings(Protocol):
-    """What the board file says of a reader: baud, a region of ``yrm100.REGIONS``, and dBm."""
-
-    @property
-    def baud(self) -> int: ...
-    @property
-    def region(self) -> str: ...
-    @property
-    def power_dbm(self) -> float: ...
+CHECK_SPEED = "baud and protocol in the board file against the module's own; TX, RX and ground"
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """``silence_s``: a running inventory that says nothing for so long is asked; after about three times
-    that the reader is lost. ``idle_check_s``: how often a resting module is asked. ``quiet_gap_s``: a frame
-    that pauses for longer is given up. ``rounds``: of one multi poll, which then ends without a word."""
+    """None: what the protocol's family says. ``silence_s``: a running inventory that says nothing for so
+    long is asked; after about three times that the reader is lost. ``idle_check_s``: how often a resting
+    module is asked. ``gap_s``: a frame that pauses for longer is given up."""
 
-    silence_s: float = 1.0
+    silence_s: float | None = None
     idle_check_s: float = 5.0
-    quiet_gap_s: float = 0.05
-    rounds: int = MULTI_POLL_MAX
+    gap_s: float | None = None
 
 
 class SerialReader(SerialDevice):
-    """A module on ``port``. ``power_offset_db``: see ``yrm100.power_value``. ``line`` replaces the serial
-    port in stepped time. Raises ValueError for a region or power that cannot be set."""
+    """A module on ``port``. ``line`` replaces the serial port in stepped time, ``family`` what
+    ``settings.protocol`` names. Raises ValueError for settings that this protocol cannot do."""
 
     def __init__(
         self,
@@ -61,49 +58,56 @@ class SerialReader(SerialDevice):
         settings: ReaderSettings,
         loop: asyncio.AbstractEventLoop,
         *,
-        power_offset_db: float = 0.0,
         timing: Timing | None = None,
         line: Line | None = None,
         name: str = "reader",
+        family: Family | None = None,
     ) -> None:
         super().__init__(name, "reader")
+        timing = timing if timing is not None else Timing()
         self._port = port
-        self._timing = timing if timing is not None else Timing()
-        self._wanted = Wanted.of(settings.region, settings.power_dbm, power_offset_db)
-        self._poll_command = multi_poll(self._timing.rounds)
+        self._baud = settings.baud
+        self._family = family if family is not None else make_family(settings)
+        self._silence_s = timing.silence_s if timing.silence_s is not None else self._family.silence_s
+        self._gap_s = timing.gap_s if timing.gap_s is not None else self._family.gap_s
+        self._idle_check_s = timing.idle_check_s
         self._loop = loop
         self._line = line if line is not None else SerialLine(port, settings.baud, loop)
-        self._codec = Codec()
-        self._header = 0xBB
+        self._codec = self._family.codec
         self._inventory = False  # what policy wants
         self._polling = False  # what the module was told
-        self._sequence: Sequence[ModuleEvent] | None = None
+        self._sequence: Sequence[Event] | None = None
         self._after: Callable[[], None] = lambda: None
-        self._heard = 0.0
-        self._progress_at = float("-inf")
+        self._round: asyncio.TimerHandle | None = None
+        self._look: asyncio.TimerHandle | None = None
+        self._conditions = Conditions(name)
+        self._heard = self._stopped_at = self._progress_at = self._checked_at = float("-inf")
         self._ready_at: float | None = None
-        self._swapped = False
-        self._answers = 0
-        self._was_reset = False
-        self._checked_at = float("-inf")
+        self._frames = self._junk = 0  # when the port was opened
+        self._forgotten = False
+        self._again: deque[float] = deque(maxlen=AGAIN_MOST)
+        self._resumes = 0
+        self._figures: dict[str, int] = {}
         self.info: dict[str, str] = {}
-        self._counts |= {"reader_resumed": 0, "reader_resets": 0}
+        """What the module says of itself: model, firmware."""
+        self._counts |= {"reader_resumed": 0, "reader_resets": 0, "reader_confused": 0}
 
     # -- the port --------------------------------------------------------------------------------
+
+    @property
+    def ready(self) -> bool:
+        """It is there and set up."""
+        return self._ready_at is not None
 
     def start(self, post: Post) -> None:
         self._post = post
         self._open()
 
     def begin(self) -> None:
-        self._inventory = True
-        if self._ready_at is not None and self._sequence is None:
-            self._settle()
+        self._want(True)
 
     def end(self) -> None:
-        self._inventory = False
-        if self._ready_at is not None and self._sequence is None:
-            self._settle()
+        self._want(False)
 
     def close(self) -> None:
         if self._post is None:
@@ -111,31 +115,38 @@ class SerialReader(SerialDevice):
         self._post = None
         self._inventory = False
         self._cancel()
-        self._line.write(encode(Cmd.STOP, header=self._header))
+        for row in self._family.stop_rows():
+            self._line.write(row.send)
         self._line.close(drain=True)
 
     def stats(self) -> dict[str, int]:
-        """Counters for health, numbers only."""
+        """Counters and figures for health, numbers only."""
         counters = self._codec.counters
         return {
             **self._counts,
+            **self._figures,
             "reader_frames": counters.frames,
             "reader_junk_bytes": counters.junk,
             "reader_bad_checks": counters.bad_checks,
             "reader_dropped_tags": counters.dropped_tags,
         }
 
+    def _want(self, inventory: bool) -> None:
+        self._inventory = inventory
+        self._resumes = 0
+        if self._ready_at is not None and self._sequence is None:
+            self._settle()
+
     # -- opening and losing ------------------------------------------------------------------------
 
     def _open(self) -> None:
-        self._swapped = False
-        self._answers = self._codec.counters.frames
         self._arm(OPEN_LIMIT_S, self._open_timed_out)
         self._line.open(self._opened, self._bytes, self._line_lost)
 
     def _opened(self) -> None:
         self._counts["reader_opened"] += 1
         self._codec.reset()
+        self._frames, self._junk = self._codec.counters.frames, self._codec.counters.junk
         self._set_up()
 
     def _open_timed_out(self) -> None:
@@ -150,15 +161,29 @@ class SerialReader(SerialDevice):
         there_since, self._ready_at = self._ready_at, None
         self._polling = False
         self._sequence = None
+        self._resumes = 0
+        self._again.clear()
+        self._tell(self._conditions.lost(self._loop.time()))
         self._lose(reason, check, there_since, BACKOFF_S)
 
     # -- sequences: bring-up, checks, stopping -------------------------------------------------------
 
     def _set_up(self) -> None:
+        self._stop_rounds()
         self._polling = False
         self._ready_at = None
-        rows = setup_rows(self._wanted, self._header, self.info)
-        self._run(Sequence(rows, self._line.write, self._loop.time()), self._ready)
+        self._run(self._family.setup_rows(self.info), self._ready)
+
+    def _set_up_again(self, counter: str, detail: str) -> None:
+        """It forgot or does something else: tell it everything again, but not for ever."""
+        now = self._loop.time()
+        self._counts[counter] += 1
+        self._send(DeviceNote(self._name, counter, detail, now))
+        if len(self._again) == AGAIN_MOST and now - self._again[0] < AGAIN_S:
+            self._fail(f"{self._port}: {detail} ({AGAIN_MOST + 1} times in {AGAIN_S:g} s)", CHECK_CABLE)
+            return
+        self._again.append(now)
+        self._set_up()
 
     def _ready(self) -> None:
         self._ready_at = self._checked_at = self._loop.time()
@@ -166,57 +191,61 @@ class SerialReader(SerialDevice):
         self._settle()
 
     def _settle(self) -> None:
-        """Do what policy wants: poll, or rest with a check from time to time."""
+        """Do what policy wants: take inventory, or rest with a check from time to time."""
         if self._inventory:
             if not self._polling:
                 if self._loop.time() - self._checked_at > FRESH_S:
                     self._ask(polling=False)  # never radiate with settings that a brown-out put back
                     return
-                self._poll()
-            self._arm(self._timing.silence_s, self._watch)
+                self._polling = True
+                self._heard = self._loop.time()
+                self._line.write(self._family.inventory())
+            self._arm(self._silence_s, self._watch)
         elif self._polling:
-            self._polling = False
-            rows = stop_rows(self._header)
-            self._run(Sequence(rows, self._line.write, self._loop.time()), self._settle)
+            self._stop()
         else:
-            self._arm(self._timing.idle_check_s, lambda: self._ask(polling=False))
+            self._arm(self._idle_check_s, lambda: self._ask(polling=False))
 
-    def _poll(self) -> None:
-        self._polling = True
-        self._heard = self._loop.time()
-        self._line.write(encode(*self._poll_command, header=self._header))
+    def _stop(self) -> None:
+        self._stop_rounds()
+        self._polling = False
+        self._stopped_at = self._loop.time()
+        self._run(self._family.stop_rows(), self._settle)
 
     def _watch(self) -> None:
         silent = self._loop.time() - self._heard
-        if silent < self._timing.silence_s:
-            self._arm(self._timing.silence_s - silent, self._watch)
+        if silent < self._silence_s - 1e-6:
+            self._arm(self._silence_s - silent, self._watch)
             return
         self._counts["reader_resumed"] += 1
+        self._resumes += 1
+        self._stop_rounds()
         self._polling = False
+        if self._resumes > RESUME_MOST:
+            self._fail(f"{self._port}: the module answers but takes no inventory", CHECK_CABLE)
+            return
         self._ask(polling=True)
 
     def _ask(self, polling: bool) -> None:
         """Is the module there, and does it still have our settings? One that was reset has forgotten them."""
-        self._was_reset = False
-        timeout = self._timing.silence_s
-        rows = check_rows(self._wanted, self._header, timeout, self._mark_reset, polling=polling)
-        self._run(Sequence(rows, self._line.write, self._loop.time()), self._asked)
+        self._forgotten = False
+        self._run(
+            self._family.check_rows(self._forgets, polling=polling, timeout_s=self._silence_s), self._asked
+        )
 
-    def _mark_reset(self) -> None:
-        self._was_reset = True
+    def _forgets(self) -> None:
+        self._forgotten = True
 
     def _asked(self) -> None:
-        if not self._was_reset:
-            self._checked_at = self._loop.time()
-            self._settle()
+        if self._forgotten:
+            detail = "the module lost its settings (brown-out?) and is set up again: check its supply"
+            self._set_up_again("reader_resets", detail)
             return
-        self._counts["reader_resets"] += 1
-        detail = "the module lost its settings (brown-out?) and is set up again: check its supply"
-        self._send(DeviceNote(self._name, "reader_resets", detail, self._loop.time()))
-        self._set_up()
+        self._checked_at = self._loop.time()
+        self._settle()
 
-    def _run(self, sequence: Sequence[ModuleEvent], after: Callable[[], None]) -> None:
-        self._sequence, self._after = sequence, after
+    def _run(self, rows: list[Row[Event]], after: Callable[[], None]) -> None:
+        self._sequence, self._after = Sequence(rows, self._line.write, self._loop.time()), after
         self._step()
 
     def _step(self) -> None:
@@ -228,13 +257,17 @@ class SerialReader(SerialDevice):
             self._arm(max(0.0, sequence.deadline - self._loop.time()), self._sequence_due)
             return
         self._sequence = None
+        counters = self._codec.counters
         if sequence.failed is None:
             self._after()
-        elif not self._swapped and self._codec.counters.frames == self._answers:
+        elif counters.frames > self._frames:
+            self._fail(f"{self._port}: {sequence.failed}", sequence.check)
+        elif self._family.other_framing():
             # Not one answer since the port was opened: ask once in the other framing before giving up.
-            self._swapped = True
-            self._header = next(header for header in END if header != self._header)
             self._set_up()
+        elif junk := counters.junk - self._junk:
+            at = f"{junk} bytes came at {self._baud} baud, but nothing that makes sense"
+            self._fail(f"{self._port}: {at} ({sequence.failed})", CHECK_SPEED)
         else:
             self._fail(f"{self._port}: {sequence.failed}", sequence.check)
 
@@ -243,7 +276,23 @@ class SerialReader(SerialDevice):
             self._sequence.time(self._loop.time())
             self._step()
 
-    # -- bytes -------------------------------------------------------------------------------------
+    # -- rounds that the module ends by itself -------------------------------------------------------
+
+    def _next_round(self) -> None:
+        if self._round is None and self._polling and self._inventory:
+            self._round = self._loop.call_later(self._family.round_pause_s, self._round_due)
+
+    def _round_due(self) -> None:
+        self._round = None
+        if self._polling and self._inventory and self._post is not None:
+            self._line.write(self._family.inventory())
+
+    def _stop_rounds(self) -> None:
+        if self._round is not None:
+            self._round.cancel()
+            self._round = None
+
+    # -- bytes and what they mean --------------------------------------------------------------------
 
     def _bytes(self, data: bytes) -> None:
         if self._sequence is not None:
@@ -253,26 +302,18 @@ class SerialReader(SerialDevice):
             self._gap.cancel()
             self._gap = None
         if self._codec.pending and self._post is not None:
-            self._gap = self._loop.call_later(self._timing.quiet_gap_s, self._quiet)
+            self._gap = self._loop.call_later(self._gap_s, self._quiet)
 
     def _quiet(self) -> None:
         self._gap = None
         self._events(self._codec.idle())
 
-    def _events(self, events: list[ModuleEvent]) -> None:
+    def _events(self, events: list[Event]) -> None:
         now = self._loop.time()
         for event in events:
             if self._post is None:
                 return
-            if isinstance(event, Tag):
-                self._heard = now
-                if self._inventory and self._ready_at is not None:
-                    self._send(_report(event, now))
-            elif isinstance(event, ErrorReply):
-                self._heard = now
-            if self._sequence is not None:
-                self._sequence.event(event, now)
-                self._header = self._codec.header
+            self._event(event, now)
         if events and self._post is not None:
             if now - self._progress_at >= PROGRESS_S:
                 self._progress_at = now
@@ -280,6 +321,66 @@ class SerialReader(SerialDevice):
             if self._sequence is not None:
                 self._step()
 
+    def _event(self, event: Event, now: float) -> None:
+        if isinstance(event, Tag):
+            if self._inventory and self._ready_at is not None:
+                self._send(_report(event, now))
+            if self._conditions:
+                self._tell(self._conditions.tag(event.antenna, now))
+        elif isinstance(event, Condition):
+            self._condition(event, now)
+        if self._sequence is not None:
+            self._sequence.event(event, now)
+            return
+        meaning = self._family.judge(event)
+        if meaning is Meaning.WRONG and self._ready_at is not None:
+            reset = isinstance(event, Condition)
+            said = event.text if isinstance(event, Condition) else f"it says {type(event).__name__.lower()}"
+            detail = f"the module is not doing what it was told ({said}); it is set up again"
+            self._set_up_again("reader_resets" if reset else "reader_confused", detail)
+        elif meaning in (Meaning.ALIVE, Meaning.AGAIN):
+            self._heard = now
+            self._resumes = 0
+            if meaning is Meaning.AGAIN:
+                self._next_round()
+            elif not self._inventory and self._ready_at is not None and now - self._stopped_at > LOOK_S:
+                self._stop()  # it streams though nobody asked for it
+
+    def _condition(self, event: Condition, now: float) -> None:
+        if event.name in LASTING:
+            self._tell(self._conditions.seen(event, now))
+            if self._look is None:
+                self._look = self._loop.call_later(LOOK_S, self._look_again)
+        elif event.name == "temperature":
+            if event.value is not None:
+                self._figures["reader_temperature_c"] = round(event.value)
+        elif event.name != "reset":  # that one is told when it is set up again
+            counter = f"reader_{event.name.replace('-', '_')}"
+            first = counter not in self._counts
+            self._counts[counter] = self._counts.get(counter, 0) + 1
+            if first or self._counts[counter] % 100 == 0:
+                detail = event.text or CONDITIONS.get(event.name, event.name)
+                self._send(DeviceNote(self._name, counter, detail, now))
+
+    def _look_again(self) -> None:
+        self._look = None
+        self._tell(self._conditions.time(self._loop.time(), running=self._polling))
+        if self._conditions and self._post is not None:
+            self._look = self._loop.call_later(LOOK_S, self._look_again)
+
+    def _tell(self, told: list[DeviceCondition]) -> None:
+        for event in told:
+            self._send(event)
+
+    def _cancel(self) -> None:
+        super()._cancel()
+        self._stop_rounds()
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
+
 
 def _report(tag: Tag, now: float) -> TagRead:
-    return TagRead(tag.epc, tag.pc, 1, float(tag.rssi_dbm), tag.rssi_dbm & 0xFF, now)
+    return TagRead(
+        tag.epc, tag.pc, tag.antenna, tag.rssi_dbm, tag.rssi_raw, now, tag.phase, tag.freq_khz, tag.read_count
+    )

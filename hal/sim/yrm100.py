@@ -1,253 +1,166 @@
-"""A simulated YRM100 module: byte exact on the wire, with tags in its field and faults on demand.
+"""A simulated YRM100 / R200 module, byte exact, with a Gen2 population before its antenna. Pure.
 
-``Module`` is pure (bytes in, bytes out, time given); ``SimulatedYrm100`` puts it behind a pseudo-terminal
-that pyserial opens, at a stable path; ``InlineLine`` connects it to the driver directly for stepped time.
-It must never be kinder than the real thing: no tag in a round is an error frame, multi poll ends silently.
+It must never be kinder than the real thing: no tag in a round is an error frame, a multi poll ends without
+a word, a command during sleep is lost with the bytes that woke it, a supply that fails takes every setting.
 """
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections import deque
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from hal.reader.yrm100 import (
-    COMMAND,
-    NO_TAG,
-    RESPONSE,
-    Cmd,
-    Deframer,
-    Frame,
-    Tag,
-    encode,
-    encode_tag,
-)
-from hal.sim.terminal import InlineTerminal, Terminal
+from hal.reader.events import Command
+from hal.reader.yrm100 import BAD_COMMAND, NO_TAG, RESPONSE, Cmd, Codec, encode, encode_tag
+from hal.reader.yrm100_commands import REGIONS
+from hal.sim.population import Population, Round
 
-ROUND_S = 0.05
-BAD_COMMAND = 0x17
+LEAST_ROUND_S = 0.02
+"""The module's own time between two rounds, whatever the field: 80 kHz FM0 and an 8-bit controller."""
+GAP_S = 0.05
+"""A command that pauses for longer is forgotten."""
+WORDS = {0: b"M100 26dBm V1.0", 1: b"V2.3.5", 2: b"MagicRf"}
+CODES = {region.code: name for name, region in REGIONS.items()}
+DEMOD = bytes.fromhex("030601B0")
 
 
-@dataclass(slots=True)
-class Faults:
-    """What is wrong with the wire or the module. Shares are 0..1 per byte sent by the module."""
+class SimModule:
+    """``header`` 0xBB or 0xAA: the framing it speaks; frames of the other one are not heard.
 
-    drop: float = 0.0
-    flip: float = 0.0
-    mute: bool = False
-    refuse: frozenset[int] = frozenset()
-    seed: int = 1
-
-
-class Module:
-    """The M100's side of the protocol. ``per_round``: tags that one round can hold apart.
-
-    ``header`` 0xBB or 0xAA: the framing this module speaks; frames of the other one are not heard.
+    ``refuse``: command numbers it answers with "I do not know this command". ``heard``: the last commands.
     """
 
-    def __init__(self, header: int = 0xBB, per_round: int = 8, faults: Faults | None = None) -> None:
+    def __init__(self, field: Population, header: int = 0xBB) -> None:
+        self.field = field
         self.header = header
-        self.faults = faults if faults is not None else Faults()
-        self.tags: list[bytes] = []
-        self.heard: deque[Frame] = deque(maxlen=200)
-        self._per_round = per_round
-        self._random = random.Random(self.faults.seed)
-        self._in = Deframer()
-        self._turn = 0
-        self.power_cycle()
+        self.refuse: set[int] = set()
+        self.heard: deque[Command] = deque(maxlen=200)
+        self.power_cycle(0.0)
 
-    def power_cycle(self) -> None:
+    def power_cycle(self, now: float) -> bytes:
         """A brown-out: settings back to the defaults, inventory over, nothing said about it."""
         self.region = 0x02
         self.power = 0x07D0
+        self.query = 0x1020
         self.hopping = 0xFF
+        self.channel = 0
+        self.select = b""
+        self.select_mode = 0
         self.rounds_left = 0
-        self._in.reset()
-
-    @property
-    def polling(self) -> bool:
-        return self.rounds_left > 0
+        self.asleep = False
+        self._in = Codec("host", headers=(self.header,))
+        self._round: Round | None = None
+        self._due = 0.0
+        self._fed_at = now
+        return b""
 
     def status(self) -> dict[str, Any]:
         return {
-            "polling": self.polling,
-            "tags": len(self.tags),
+            "inventory": self.rounds_left > 0,
+            "tags": len(self.field.epcs),
             "power": self.power,
-            "region": self.region,
+            "region": CODES.get(self.region, f"{self.region:#04x}"),
+            "session": self.query >> 8 & 3,
         }
 
-    def feed(self, data: bytes) -> bytes:
-        """What the module answers to these bytes."""
+    def feed(self, data: bytes, now: float) -> bytes:
+        if self.asleep and data:
+            # The byte that wakes it is eaten, and with it the frame that it began.
+            self.asleep = False
+            data = data[1:]
         answer = bytearray()
-        for frame in self._in.feed(data):
-            if frame.type != COMMAND or frame.header != self.header:
-                continue
-            self.heard.append(frame)
-            answer += self._answer(frame)
-        return self._spoil(bytes(answer))
+        if now - self._fed_at > GAP_S:
+            self._in.reset()
+        self._fed_at = now
+        for event in self._in.feed(data):
+            if isinstance(event, Command):
+                self.heard.append(event)
+                answer += self._answer(event.cmd, event.data, now)
+        return bytes(answer)
 
-    def round(self) -> bytes:
-        """What one inventory round of a running multi poll sends; empty when none runs."""
-        if not self.polling:
+    def due(self) -> float | None:
+        return self._due if self.rounds_left else None
+
+    def speak(self, now: float) -> bytes:
+        """The end of one round of a running poll and the beginning of the next."""
+        if not self.rounds_left or now < self._due:
             return b""
+        said = self._report(self._round)
         self.rounds_left -= 1
-        return self._spoil(self._inventory())
+        if self.rounds_left:
+            self._begin(now)
+        return said
+
+    # -- the air ---------------------------------------------------------------------------------
+
+    def _begin(self, now: float) -> None:
+        self._round = self.field.inventory(now, session=self.query >> 8 & 3)
+        self._due = now + max(self._round.duration_s, LEAST_ROUND_S)
+
+    def _report(self, heard: Round | None) -> bytes:
+        if heard is None or not heard.reads:
+            return self._error(NO_TAG)
+        return b"".join(
+            encode_tag(one.epc, one.pc, max(-128, min(0, round(one.rssi_dbm))), header=self.header)
+            for one in heard.reads
+        )
 
     # -- the protocol ----------------------------------------------------------------------------
 
-    def _answer(self, frame: Frame) -> bytes:
-        if frame.cmd in self.faults.refuse:
+    def _answer(self, cmd: int, data: bytes, now: float) -> bytes:
+        if cmd in self.refuse:
             return self._error(BAD_COMMAND)
-        params = frame.params
-        if frame.cmd == Cmd.INFO and params in (b"\x00", b"\x01", b"\x02"):
-            texts = (b"M100 26dBm V1.0", b"V2.3.5", b"MagicRf")
-            return self._ok(Cmd.INFO, params + texts[params[0]])
-        if frame.cmd == Cmd.SET_REGION and len(params) == 1:
-            self.region = params[0]
-            return self._ok(Cmd.SET_REGION)
-        if frame.cmd == Cmd.GET_REGION:
-            return self._ok(Cmd.GET_REGION, bytes((self.region,)))
-        if frame.cmd == Cmd.SET_HOPPING and len(params) == 1:
-            self.hopping = params[0]
-            return self._ok(Cmd.SET_HOPPING)
-        if frame.cmd == Cmd.SET_POWER and len(params) == 2:
-            self.power = int.from_bytes(params, "big")
-            return self._ok(Cmd.SET_POWER)
-        if frame.cmd == Cmd.GET_POWER:
-            return self._ok(Cmd.GET_POWER, self.power.to_bytes(2, "big"))
-        if frame.cmd == Cmd.SINGLE_POLL:
-            return self._inventory()
-        if frame.cmd == Cmd.MULTI_POLL and len(params) == 3 and params[0] == 0x22:
-            self.rounds_left = int.from_bytes(params[1:], "big")
-            return b""
-        if frame.cmd == Cmd.STOP:
-            self.rounds_left = 0
-            return self._ok(Cmd.STOP)
-        return self._error(BAD_COMMAND)
+        match cmd, len(data):
+            case Cmd.INFO, 1 if data[0] in WORDS:
+                return self._ok(cmd, data + WORDS[data[0]])
+            case Cmd.SET_REGION, 1 if data[0] in CODES:
+                self.region = data[0]
+            case Cmd.GET_REGION, 0:
+                return self._ok(cmd, bytes((self.region,)))
+            case Cmd.SET_HOPPING, 1:
+                self.hopping = data[0]
+            case Cmd.SET_CHANNEL, 1:
+                self.channel = data[0]
+            case Cmd.GET_CHANNEL, 0:
+                return self._ok(cmd, bytes((self.channel,)))
+            case Cmd.SET_POWER, 2:
+                self.power = int.from_bytes(data, "big")
+            case Cmd.GET_POWER, 0:
+                return self._ok(cmd, self.power.to_bytes(2, "big"))
+            case Cmd.SET_QUERY, 2:
+                self.query = int.from_bytes(data, "big")
+            case Cmd.GET_QUERY, 0:
+                return self._ok(cmd, self.query.to_bytes(2, "big"))
+            case Cmd.SET_SELECT, length if length >= 7:
+                self.select = data
+            case Cmd.GET_SELECT, 0:
+                return self._ok(cmd, self.select or bytes.fromhex("01000000200000"))
+            case Cmd.SELECT_MODE, 1:
+                self.select_mode = data[0]
+                return self._ok(Cmd.SET_SELECT)  # as one of the two documents prints it
+            case Cmd.IDLE_SLEEP, 1:
+                return self._ok(cmd, data)
+            case Cmd.GET_DEMOD, 0:
+                return self._ok(cmd, DEMOD)
+            case Cmd.SINGLE_POLL, 0:
+                self.rounds_left = 1
+                self._begin(now)
+                return b""
+            case Cmd.MULTI_POLL, 3 if data[0] == 0x22 and data[1:] != b"\0\0":
+                self.rounds_left = int.from_bytes(data[1:], "big")
+                self._begin(now)
+                return b""
+            case Cmd.STOP, 0:
+                self.rounds_left = 0
+            case Cmd.SLEEP, 0:
+                self.asleep, self.select, self.rounds_left = True, b"", 0
+            case Cmd.READ, length if length >= 9:
+                return self._error(0x09)  # nobody is singled out here: what a read without its tag says
+            case _:
+                return self._error(BAD_COMMAND)
+        return self._ok(cmd)
 
-    def _inventory(self) -> bytes:
-        if not self.tags:
-            return self._error(NO_TAG)
-        count = min(self._per_round, len(self.tags))
-        answer = bytearray()
-        for index in range(count):
-            epc = self.tags[(self._turn + index) % len(self.tags)]
-            rssi = -52 - (epc[-1] if epc else 0) % 12 - self._random.randrange(3)
-            answer += encode_tag(Tag(epc, len(epc) // 2 << 11, rssi), header=self.header)
-        self._turn = (self._turn + count) % len(self.tags)
-        return bytes(answer)
-
-    def _ok(self, cmd: int, params: bytes = b"\x00") -> bytes:
-        return encode(cmd, params, type=RESPONSE, header=self.header)
+    def _ok(self, cmd: int, data: bytes = b"\x00") -> bytes:
+        return encode(cmd, data, type=RESPONSE, header=self.header)
 
     def _error(self, code: int) -> bytes:
         return encode(Cmd.ERROR, bytes((code,)), type=RESPONSE, header=self.header)
-
-    def _spoil(self, data: bytes) -> bytes:
-        faults = self.faults
-        if faults.mute:
-            return b""
-        if not (faults.drop or faults.flip):
-            return data
-        spoiled = bytearray()
-        for byte in data:
-            if self._random.random() < faults.drop:
-                continue
-            flip = self._random.random() < faults.flip
-            spoiled.append(byte ^ (1 << self._random.randrange(8)) if flip else byte)
-        return bytes(spoiled)
-
-
-class SimulatedYrm100(Terminal):
-    """``module`` on a pseudo-terminal, plugged in; see ``Terminal`` for ``port`` and ``link``. Raises OSError
-    when the terminal or the link cannot be made."""
-
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        link: Path | None = None,
-        module: Module | None = None,
-        round_s: float = ROUND_S,
-    ) -> None:
-        super().__init__("yrm100", loop, link)
-        self.module = module if module is not None else Module()
-        self._round_s = round_s
-        self._timer: asyncio.TimerHandle | None = None
-        self.plug(True)
-
-    def present(self, epcs: list[bytes]) -> None:
-        """Exactly these tags are in the field now."""
-        self.module.tags = list(epcs)
-
-    def status(self) -> dict[str, Any]:
-        return {"plugged": self.plugged, **self.module.status()}
-
-    def _attach(self) -> None:
-        self.module.power_cycle()  # what it was told is forgotten, as without supply
-        super()._attach()
-
-    def _detach(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        super()._detach()
-
-    def _hear(self, data: bytes) -> None:
-        self.send(self.module.feed(data))
-        if self.module.polling and self._timer is None:
-            self._timer = self._loop.call_later(self._round_s, self._round)
-
-    def _round(self) -> None:
-        self._timer = None
-        self.send(self.module.round())
-        if self.module.polling:
-            self._timer = self._loop.call_later(self._round_s, self._round)
-
-
-class InlineLine(InlineTerminal):
-    """``hal.serial_line.Line`` straight into a ``Module``, for stepped time: no terminal between."""
-
-    def __init__(
-        self, module: Module, loop: asyncio.AbstractEventLoop, round_s: float = ROUND_S, plugged: bool = True
-    ) -> None:
-        super().__init__("the simulated reader", loop, plugged)
-        self.module = module
-        self._round_s = round_s
-        self._timer: asyncio.TimerHandle | None = None
-
-    def present(self, epcs: list[bytes]) -> None:
-        """Exactly these tags are in the field now."""
-        self.module.tags = list(epcs)
-
-    def status(self) -> dict[str, Any]:
-        return {"plugged": self._plugged, **self.module.status()}
-
-    def plug(self, plugged: bool) -> None:
-        """Pull the module off the line, or put it back without its settings."""
-        if plugged and not self._plugged:
-            self.module.power_cycle()
-        super().plug(plugged)
-
-    def write(self, data: bytes) -> None:
-        if self._on_bytes is None or not self._plugged:
-            return
-        self.send(self.module.feed(data))
-        if self.module.polling and self._timer is None:
-            self._timer = self._loop.call_later(self._round_s, self._round)
-
-    def close(self, drain: bool = False) -> None:
-        super().close(drain)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _round(self) -> None:
-        self._timer = None
-        data = self.module.round()
-        if data:
-            self._deliver(self._turn, data)
-        if self.module.polling and self._on_bytes is not None and self._timer is None:
-            self._timer = self._loop.call_later(self._round_s, self._round)
