@@ -40,6 +40,7 @@ class Kind(IntEnum):
     MISSING = 12
     SKIPPED = 13
     STARTED = 14
+    BASKET_CLOSED = 15
 
 
 class Flags(IntFlag):
@@ -56,6 +57,10 @@ QUALITIES = ("unsynced", "synced", "declared")
 DIRECTIONS = ("in", "out")
 PASS_KINDS = ("entry", "exit", "staff", "technician")
 CODE_KINDS = ("pass", "paycode", "url", "other")
+VERDICTS = ("provisional", "complete", "declared", "staff", "uncertain")
+"""On what ground a basket was taken: a fixed quiet time, the portal's own decision, the shopper's count that
+agreed, a person of the shop, or nothing better (a shopper who left)."""
+CLOSED_WHY = ("abandoned", "time-out", "restart", "reader-lost", "sensors-lost", "crowded", "staff")
 EXIT_PROOFS = ("settled", "empty", "staff", "open", "remote")
 
 
@@ -193,7 +198,10 @@ class Refused(Record):
 class Basket(Record):
     """The tags of one shopper: ``tags`` as ``firmware.wire.taglist`` packs them, ``count`` of them.
 
-    ``reason``: why the basket was closed. Without a visit the store opens an anonymous one."""
+    ``reason``: why reading was ended. Without a visit the store opens an anonymous one. A basket whose items
+    changed before it was paid is written again with the next ``version``: ``ref_seq`` is then the seq of its
+    first, which with the epoch names the basket, and everything of earlier versions is replaced.
+    ``missing``: items that the portal believes it did not read; ``declared``: how many the shopper said."""
 
     KIND = Kind.BASKET
     FIELDS = (
@@ -201,12 +209,36 @@ class Basket(Record):
         Field("count", 21, UInt(0, MAX_TAGS)),
         Field("reason", 17, Text()),
         _VISIT_IF_ANY,
+        Field("ref_seq", 12, UInt(1, U32), required=False),
+        Field("version", 32, UInt(1, 255), required=False, default=1),
+        Field("verdict", 33, Choice(VERDICTS), required=False, default="provisional"),
+        Field("missing", 34, UInt(0, U16), required=False, default=0),
+        Field("declared", 35, UInt(1, MAX_TAGS), required=False),
     )
 
     tags: bytes
     count: int
     reason: str
     visit: bytes | None = None
+    ref_seq: int | None = None
+    version: int = 1
+    verdict: str = "provisional"
+    missing: int = 0
+    declared: int | None = None
+
+
+@dataclass(frozen=True)
+class BasketClosed(Record):
+    """A basket (the seq of its first version) will not be paid at this portal; ``why``: of ``CLOSED_WHY``.
+
+    Says nothing about a payment that was under way: the store alone knows how that ended."""
+
+    KIND = Kind.BASKET_CLOSED
+    FIELDS = (_REF_SEQ, _REF_EPOCH, Field("why", 36, Choice(CLOSED_WHY)))
+
+    ref_seq: int
+    why: str
+    ref_epoch: int | None = None
 
 
 @dataclass(frozen=True)
@@ -349,5 +381,6 @@ TYPES: Mapping[int, type[Record]] = {
         Missing,
         Skipped,
         Started,
+        BasketClosed,
     )
 }
