@@ -11,6 +11,7 @@ import contextlib
 import os
 import sqlite3
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,12 +69,17 @@ class TableFile:
             raise TableFault(f"{self._path} cannot be read: {error}") from error
         return Loaded(found, f"{self._path.name} was damaged ({damage}) and is set aside as {aside.name}")
 
-    def put(self, name: str, bucket: str, snapshot: Snapshot) -> None:
-        """Returns when the row is on the disk. Raises TableFault; ``load`` again then: it finds damage."""
+    def put(self, tables: Mapping[Key, Snapshot]) -> None:
+        """Returns when all of them are on the disk, in one transaction.
+
+        Raises TableFault, none is there then; ``load`` again: it finds damage."""
         try:
             if self._db is None:
                 self._db = _connect(self._path)
-            _put(self._db, (name, bucket), snapshot)
+            self._db.execute("BEGIN IMMEDIATE")
+            for key, snapshot in tables.items():
+                _put(self._db, key, snapshot)
+            self._db.execute("COMMIT")
         except (sqlite3.Error, OSError) as error:
             self.close()
             raise TableFault(f"{self._path} cannot be written: {error}") from error

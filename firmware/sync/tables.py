@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from random import Random
 from typing import Protocol
@@ -37,10 +37,13 @@ from firmware.worker import Worker
 log = logging.getLogger("tables")
 
 ASK_S = (2.0, 300.0)
+ASKED_A_SECOND = 2
+"""A board is answered 20 times in 10 s: more questions than that would wait for nothing."""
 RELOAD_S = 5.0
 """After a disk fault the file is read again this late."""
-WAITING = 64
-"""Messages kept while the file is being read."""
+WAITING = 128
+"""Messages kept while the file is being read: every bucket's snapshot, and what changed meanwhile."""
+GATE_TABLES = ("revoked", "keys")
 
 Check = Callable[[str, Snapshot], str | None]
 """(table, new content) → why it cannot be used, None where it can."""
@@ -77,7 +80,8 @@ class _Need:
 
 class Tables:
     """``load()`` once, then ``arrived`` for what comes, ``connected`` and ``second``. ``fault``: what is
-    wrong with the file, until everything that was lost by it is there again."""
+    wrong with the file, until everything that was lost by it is there again. ``names``: the tables this
+    board has a use for; others are passed over."""
 
     def __init__(
         self,
@@ -88,6 +92,7 @@ class Tables:
         check: Check,
         changed: Changed,
         rng: Random | None = None,
+        names: Sequence[str] = GATE_TABLES,
     ) -> None:
         self.fault: str | None = None
         self.counts: Counter[str] = Counter()
@@ -95,8 +100,13 @@ class Tables:
         self._check, self._changed = check, changed
         self._file = TableFile(path)
         self._rng = rng or Random()
+        self._names = tuple(names)
+        self._keys = tuple((name, bucket) for name in names for bucket in SPECS[name].names())
+        self._known = frozenset(self._keys)
         self._stored: dict[Key, Snapshot] = {}
         self._latest: dict[Key, Snapshot] = {}  # stored, or on its way to the disk
+        self._unwritten: dict[Key, Snapshot] = {}  # waits for the write that is under way
+        self._writing = False
         self._needs: dict[Key, _Need] = {}
         self._waiting: list[Arrived] | None = []  # None: the file has been read
         self._told: set[str] = set()
@@ -111,13 +121,15 @@ class Tables:
 
     def arrived(self, event: Arrived) -> None:
         """A "table" or "delta", or the answer to a question for one."""
-        if self._waiting is None:
+        if event.kind != "ans" and event.names not in self._known:
+            self.counts["strays"] += 1
+        elif self._waiting is None:
             self._take(event)
         elif len(self._waiting) < WAITING:
             self._waiting.append(event)
         else:
             self.counts["dropped"] += 1
-            for key in _every_key():
+            for key in self._keys:
                 self._ask(key)
 
     def connected(self) -> None:
@@ -131,8 +143,10 @@ class Tables:
         if not self._link.up or self._waiting is not None:
             return
         now = self._guard.loop.time()
+        left = ASKED_A_SECOND
         for key, need in self._needs.items():
-            if now >= need.at:
+            if now >= need.at and left:
+                left -= 1
                 need.at = now + need.backoff.next()
                 need.correlation = os.urandom(8)
                 self.counts["asked"] += 1
@@ -144,11 +158,13 @@ class Tables:
                 )
 
     def figures(self) -> dict[str, int]:
-        """For ``health``: version and entries of each table, and how often the board had to ask."""
+        """For ``health``: version and entries of each table, and how often the board had to ask. The version
+        of a table of several buckets is the sum of theirs: equal to the shop's when all are."""
         shown = {f"table_{name}": self.counts[name] for name in ("asked", "refused", "dropped")}
-        for name, spec in SPECS.items():
+        for name in self._names:
+            spec = SPECS[name]
             held = [self._stored[key] for key in _keys_of(name) if key in self._stored]
-            shown[f"table_{name}_version"] = max((one.version for one in held), default=0)
+            shown[f"table_{name}_version"] = sum(one.version for one in held)
             if spec.entry_size:
                 shown[f"table_{name}_entries"] = sum(len(one.data) // spec.entry_size for one in held)
         return shown
@@ -170,9 +186,6 @@ class Tables:
                 return
         else:
             key = (event.names[0], event.names[1])
-            if key not in _every_key():
-                self.counts["strays"] += 1
-                return
         have = self._latest.get(key)
         try:
             if event.kind == "delta":
@@ -200,17 +213,30 @@ class Tables:
             self._settled(key)  # to ask would give the same again
             return
         self._latest[key] = snapshot
+        self._unwritten[key] = snapshot
+        if not self._writing:
+            self._write()
+
+    def _write(self) -> None:
+        """What came during one write goes with the next: a whole price list is few commits, not 64."""
+        batch, self._unwritten = self._unwritten, {}
+        self._writing = True
 
         def stored(_: object, error: Exception | None) -> None:
+            self._writing = False
             if error is not None:
-                self._failed(error, key)
-                return
-            self._stored[key] = snapshot
-            if self._latest.get(key) == snapshot:
-                self._settled(key)
-            self._tell(key[0])
+                self._failed(error, batch)
+            else:
+                self._stored |= batch
+                for key in batch:
+                    if self._latest.get(key) == batch[key]:
+                        self._settled(key)
+                for name in dict.fromkeys(key[0] for key in batch):
+                    self._tell(name)
+            if self._unwritten:
+                self._write()
 
-        self._worker.submit(lambda: self._file.put(*key, snapshot), stored)
+        self._worker.submit(lambda: self._file.put(batch), stored)
 
     def _ask(self, key: Key) -> None:
         self._needs.setdefault(key, _Need(self._rng))
@@ -230,29 +256,38 @@ class Tables:
         if loaded.damaged is not None:
             log.error("%s; the shop is asked for its tables", loaded.damaged)
             self.fault = loaded.damaged
-            for key in _every_key():
+            for key in self._keys:
                 self._ask(key)
-        self._stored = {key: found for key, found in loaded.tables.items() if key in _every_key()}
+        self._stored = {key: found for key, found in loaded.tables.items() if key in self._known}
         self._latest = dict(self._stored)
-        for name in SPECS:
-            for key in _keys_of(name):
-                if key in self._stored and self._check(name, self._stored[key]) is not None:
-                    del self._stored[key], self._latest[key]  # of another version of this program
-            if any(key in self._stored for key in _keys_of(name)):
-                self._tell(name)
+        self._review(list(self._keys))
+
+    def _review(self, left: list[Key]) -> None:
+        """Check what was stored, a large table one bucket a turn of the loop."""
+        while left and not self._closed:
+            key = left.pop(0)
+            held = self._stored.get(key)
+            if held is not None and self._check(key[0], held) is not None:
+                del self._stored[key], self._latest[key]  # of another version of this program
+            if not left or left[0][0] != key[0]:
+                if any(one in self._stored for one in _keys_of(key[0])):
+                    self._tell(key[0])
+            elif held is not None:
+                self._guard.post(self._review, left)
+                return
         waiting, self._waiting = self._waiting or [], None
         for event in waiting:
             self._take(event)
 
-    def _failed(self, error: Exception | None, key: Key | None = None) -> None:
+    def _failed(self, error: Exception | None, keys: Collection[Key] = ()) -> None:
         if not isinstance(error, TableFault):
             raise error or RuntimeError("the tables' file gave neither a result nor an error")
         if self.fault is None:
             log.error("%s", error)
         self.fault = str(error)
-        if key is not None:
+        for key in keys:
             self._ask(key)
-        if self._waiting is None or key is None:
+        if self._waiting is None or not keys:
             # Not in force, so not known: the file is read again, then the shop is asked.
             self._waiting = self._waiting or []
             self._latest = dict(self._stored)
@@ -269,7 +304,3 @@ class Tables:
 
 def _keys_of(name: str) -> list[Key]:
     return [(name, bucket) for bucket in SPECS[name].names()]
-
-
-def _every_key() -> list[Key]:
-    return [key for name in SPECS for key in _keys_of(name)]

@@ -51,8 +51,9 @@ class Spec:
         return tuple(str(number) for number in range(self.buckets))
 
 
-SPECS = {"revoked": Spec(8), "keys": Spec(0)}
-"""``revoked``: visits whose passes are withdrawn. ``keys``: the key set (``firmware.wire.keys``)."""
+SPECS = {"revoked": Spec(8), "keys": Spec(0), "prices": Spec(0, 64)}
+"""``revoked``: visits whose passes are withdrawn. ``keys``: the key set (``firmware.wire.keys``).
+``prices``: the price list, whose bucket follows from the whole key (``firmware.wire.pricelist``)."""
 
 
 @dataclass(frozen=True, slots=True)

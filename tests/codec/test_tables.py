@@ -216,7 +216,7 @@ def test_buckets_by_the_first_byte() -> None:
     assert Spec(8).bucket_of(b"\xff" * 8) == "0"
     assert {Spec(8, 256).bucket_of(bytes([n])) for n in range(256)} == set(Spec(8, 256).names())
     assert [Spec(8, 4).bucket_of(bytes([n])) for n in (0, 63, 64, 255)] == ["0", "0", "1", "3"]
-    assert set(tables.SPECS) == {"revoked", "keys"}
+    assert set(tables.SPECS) == {"revoked", "keys", "prices"}
 
 
 def test_questions_and_answers() -> None:

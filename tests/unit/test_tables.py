@@ -17,10 +17,10 @@ from firmware.loop import Guard, SteppedLoop
 from firmware.sync import table_file
 from firmware.sync.link_types import Arrived
 from firmware.sync.table_file import Loaded, TableFault, TableFile
-from firmware.sync.tables import RELOAD_S, Tables
+from firmware.sync.tables import ASKED_A_SECOND, GATE_TABLES, RELOAD_S, Tables
 from firmware.wire.asks import decode_table_question
 from firmware.wire.keys import KeySet
-from firmware.wire.tables import Delta, Snapshot, delta_between, snapshot_of
+from firmware.wire.tables import SPECS, Delta, Snapshot, delta_between, snapshot_of
 from firmware.wire.topics import Topics
 from firmware.worker import InlineWorker
 from tests.support.stepped import PUBLIC, SteppedBoard
@@ -61,7 +61,8 @@ class FakeLink:
 
 
 class Bench:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, names: tuple[str, ...] = GATE_TABLES) -> None:
+        self.names = names
         self.loop = SteppedLoop()
         self.crashes: list[str] = []
         self.guard = Guard(self.loop, self.crashes.append)
@@ -73,9 +74,8 @@ class Bench:
         self.tables = self.make()
 
     def make(self) -> Tables:
-        return Tables(
-            self.guard, self.worker, self.path, self.link, lambda *_: self.unusable, self._changed, Random(1)
-        )
+        say = (lambda *_: self.unusable, self._changed)
+        return Tables(self.guard, self.worker, self.path, self.link, *say, Random(1), self.names)
 
     def _changed(self, name: str, buckets: dict[str, Snapshot]) -> None:
         self.told.append((name, buckets))
@@ -249,6 +249,54 @@ def test_tables_this_program_does_not_know_are_passed_over(bench: Bench) -> None
     assert bench.asked() == 0
 
 
+def price_buckets(version: int) -> list[Arrived]:
+    names = SPECS["prices"].names()
+    one = Snapshot(version, 0, b"\x01").encode()
+    return [Arrived("table", ("prices", bucket), one, True, None, 0.0) for bucket in names]
+
+
+def test_a_table_of_many_buckets_is_few_commits_and_there_after_a_restart(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, (*GATE_TABLES, "prices"))
+    bench.worker.delay_s = 0.2
+    commits: list[int] = []
+    put = TableFile.put
+
+    def counted(self: TableFile, rows: dict[tuple[str, str], Snapshot]) -> None:
+        commits.append(len(rows))
+        put(self, rows)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TableFile, "put", counted)
+        bench.start().turn(0.3)
+        for arrived in price_buckets(1):
+            bench.guard.call(bench.tables.arrived, arrived)
+        bench.turn(1.0)
+    assert commits == [1, 63]
+    assert bench.tables.figures()["table_prices_version"] == 64
+    assert len(bench.told[-1][1]) == 64
+    bench.restart().turn(1.0)
+    assert [(name, len(buckets)) for name, buckets in bench.told] == [("prices", 64)]
+    bench.give("table", revoked(1, ONE))
+    bench.turn(0.5)
+    assert bench.now() == revoked(1, ONE)
+    bench.end()
+
+
+def test_many_questions_go_no_faster_than_they_are_answered(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, (*GATE_TABLES, "prices"))
+    bench.path.write_bytes(b"no database")
+    bench.start()
+    for seconds in range(1, 11):
+        bench.second()
+        assert bench.asked() <= ASKED_A_SECOND * seconds
+    for arrived in price_buckets(3):
+        bench.guard.call(bench.tables.arrived, arrived)
+    bench.give("table", revoked(1))
+    bench.give("table", Snapshot(1, 0, b"keys"), "keys")
+    assert bench.tables.fault is None
+    bench.end()
+
+
 def test_unusable_content_is_refused_and_not_stored(bench: Bench) -> None:
     bench.give("table", Snapshot(1, 0, b"good"), "keys")
     bench.unusable = "no key in it"
@@ -346,7 +394,7 @@ def test_a_file_that_only_cannot_be_read_now_is_not_set_aside(
     monkeypatch.setattr(table_file, "BUSY_S", 0.05)
     path = tmp_path / "tables.sqlite"
     file = TableFile(path)
-    file.put("revoked", "0", revoked(1, ONE))
+    file.put({("revoked", "0"): revoked(1, ONE)})
     file.close()
     with sqlite3.connect(path, isolation_level=None) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -379,7 +427,7 @@ def test_no_damage_of_the_file_gives_other_content(
     written = {("revoked", "0"): revoked(9, ONE, TWO), ("keys", "0"): Snapshot(4, 0, b"the keys" * 40)}
     file = TableFile(path)
     for key, snapshot in written.items():
-        file.put(*key, snapshot)
+        file.put({key: snapshot})
     file.close()
     raw = bytearray(path.read_bytes())
     for at, bits in flips:
