@@ -32,6 +32,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hal.ports import TagRead
 from hal.sim.population import Population, SimTag, Walk
 
 BEFORE_S = 6.0
@@ -79,19 +80,9 @@ class Cell:
         return AWAY if self.veto else ()
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """One read as the portal gets it."""
-
-    epc: bytes
-    pc: int
-    antenna: int
-    rssi_dbm: float
-    at: float
-
-
 class Basket:
-    """One shopper. ``inside``: the tags that are to be charged (silent ones too), ``strays``: the others.
+    """One shopper. ``inside``: the tags that are to be charged, ``heard_of``: without the silent ones among
+    them, ``strays``: the others that are near.
 
     The shopper is in the portal from 0.0 on. ``seed`` is any text; the same text, the same reads."""
 
@@ -111,6 +102,7 @@ class Basket:
         kinds += [(EASY, 0.0)] * cell.silent
         self.inside = frozenset(self._put_inside(level, reads) for level, reads in kinds)
         self.silent = frozenset(tag.epc for tag in self._placed if tag.reads_per_s == 0)
+        self.heard_of = self.inside - self.silent
         shelf = cell.strays // 2 + (cell.strays % 2 and draw.random() < 0.5)
         strays = [self._put_on_shelf() for _ in range(shelf)]
         group = 100
@@ -119,7 +111,7 @@ class Basket:
             strays += self._put_on_person(group, min(draw.randint(1, 5), cell.strays - len(strays)))
         self.strays = frozenset(strays)
 
-    def rounds(self, until: float) -> Iterator[tuple[float, list[Heard]]]:
+    def rounds(self, until: float) -> Iterator[tuple[float, list[TagRead]]]:
         """From ``BEFORE_S`` before the shopper came: when each round ended, and what it heard."""
         now, turn = -BEFORE_S, 0
         antennas = self.cell.antennas
@@ -128,7 +120,7 @@ class Basket:
             turn += 1
             done = self._field.inventory(now, antenna, self.cell.session)
             now += done.duration_s
-            yield now, [Heard(seen.epc, seen.pc, antenna, seen.rssi_dbm, seen.at) for seen in done.reads]
+            yield now, [TagRead(seen[0], seen[1], antenna, seen[2], 0, seen[5]) for seen in done.reads]
 
     # -- who is where --------------------------------------------------------------------------
 
@@ -151,7 +143,7 @@ class Basket:
                 level_dbm=draw.gauss(*level),
                 gains_db=tuple(gains) if self.cell.veto else (),
                 answer=draw.uniform(*ANSWER),
-                reads_per_s=None if reads_per_s is None else reads_per_s * (VETO_SHARE if self.cell.veto else 1.0),
+                reads_per_s=reads_per_s and reads_per_s * (VETO_SHARE if self.cell.veto else 1.0),
                 group=1,
                 shadow_db=3.0,
                 walk=Walk(0.0, nearest_m=0.7, speed_m_s=1.0, stays_s=math.inf),
