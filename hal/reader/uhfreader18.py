@@ -1,0 +1,195 @@
+"""UHFReader18 / 288 / 86 / CF-MU readers (Chafon and relabelled boards): bytes in, events out.
+
+Reply ``Len Adr Cmd Status Data CRClo CRChi``, command the same without Status; Len counts what follows it.
+There is no sync byte: every byte may begin a frame, so length, address and command must be plausible and
+the CRC hold, else the next byte is tried. Must hold no port, clock or thread, and never raise on any input.
+
+Two kinds of reader answer command 01 with other records: "18" ``Num {Len EPC}``, "288" ``Ant Num {Len EPC
+RSSI [phase freq]}``. Rule: a form must use up the data exactly, with whole 16-bit words in each EPC, none
+empty. Where both would, the model decides that reader info (21) named last; before any was heard, 288.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from hal.reader.crc import mcrf4xx
+from hal.reader.events import (
+    Alive,
+    Command,
+    Condition,
+    Counters,
+    ErrorReply,
+    Event,
+    Response,
+    RoundEnd,
+    Tag,
+)
+from hal.reader.uhfreader18_frames import (
+    UNPLUGGED,
+    Record,
+    encode,
+    parse_heartbeat,
+    parse_info,
+    parse_inventory,
+    parse_records,
+    reply,
+)
+from hal.reader.uhfreader18_ops import ERRORS, LAST, LONGEST_COMMAND, LONGEST_REPLY, Cmd, Model, Status, model
+
+__all__ = ["MAX_FRAME", "Codec", "encode", "reply"]
+
+MAX_FRAME = 256
+_INVENTORIES = (Cmd.INVENTORY, Cmd.SINGLE)
+_TAGS = LAST | {Status.MORE}
+
+
+class Codec:
+    """Frames to events. ``address``: only frames of this reader; None: of any.
+
+    ``model`` is learned from reader info. ``asked``: the antenna of the running inventory, for answers that
+    do not name one. ``pushed``, ``pushed_bare``: real-time frames so far, in all and without antenna.
+    """
+
+    def __init__(self, direction: Literal["module", "host"] = "module", address: int | None = None) -> None:
+        self.counters = Counters()
+        self.address = address
+        self.model = Model("unknown")
+        self.heard: int | None = None
+        """The address in the last good frame."""
+        self.asked: int | None = None
+        self.pushed = 0
+        self.pushed_bare = 0
+        self._host = direction == "host"
+        self._longest = LONGEST_COMMAND if self._host else LONGEST_REPLY
+        self._buffer = bytearray()
+
+    @property
+    def pending(self) -> int:
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> list[Event]:
+        self._buffer += data
+        return self._scan(final=False)
+
+    def idle(self) -> list[Event]:
+        return self._scan(final=True)
+
+    def reset(self) -> None:
+        self._buffer.clear()
+
+    def _scan(self, final: bool) -> list[Event]:
+        events: list[Event] = []
+        buffer, counters, longest, address = self._buffer, self.counters, self._longest, self.address
+        least, end, at = 4 if self._host else 5, len(self._buffer), 0
+        while at + 2 < end:
+            length = buffer[at]
+            if (
+                length < least
+                or length > longest[buffer[at + 2]]
+                or (buffer[at + 1] != address and address is not None)
+            ):
+                counters.junk += 1
+                at += 1
+                continue
+            stop = at + length + 1
+            if stop > end:
+                if not final:
+                    break
+                counters.junk += 1
+                at += 1
+                continue
+            frame = bytes(buffer[at:stop])
+            if mcrf4xx(frame):
+                counters.bad_checks += 1
+                counters.junk += 1
+                at += 1
+                continue
+            counters.frames += 1
+            self.heard = frame[1]
+            if self._host:
+                events.append(Command(frame[2], frame[3:-2]))
+            else:
+                self._reply(events, frame[2], frame[3], frame[4:-2])
+            at = stop
+        if final:
+            counters.junk += end - at
+            at = end
+        del buffer[:at]
+        return events
+
+    # -- what a reply says -----------------------------------------------------------------------
+
+    def _reply(self, events: list[Event], cmd: int, status: int, data: bytes) -> None:
+        if cmd in _INVENTORIES and status in _TAGS:
+            self._inventory(events, cmd, status, data)
+        elif cmd == Cmd.PUSH:
+            self._push(events, status, data)
+        elif status in (Status.OK, Status.NOT_SAVED) or (status not in ERRORS and cmd != Cmd.UNKNOWN):
+            events.append(Response(cmd, data, status))
+            self._learn(events, cmd, data)
+        else:
+            text = ERRORS.get(status, f"error 0x{status:02X}")
+            if status == Status.ANTENNA:
+                events.append(Condition("antenna-missing", text, antenna=self.asked))
+            events.append(ErrorReply(cmd if cmd != Cmd.UNKNOWN else None, status, text, data))
+
+    def _inventory(self, events: list[Event], cmd: int, status: int, data: bytes) -> None:
+        ant, records = self.asked, parse_inventory(data, self.model.form)
+        if records is not None:
+            if records[0] is not None:
+                ant = self._antenna(records[0])
+            for record in records[1]:
+                events.append(_tag(record, ant or 1))
+        elif data:
+            self.counters.dropped_tags += 1
+        if status == Status.MORE:
+            return
+        if status == Status.ANTENNA:
+            events.append(Condition("antenna-missing", ERRORS[status], antenna=ant))
+        elif status == Status.MEMORY_FULL:
+            events.append(Condition("buffer-full", "more tags than the reader's memory holds", antenna=ant))
+        events.append(RoundEnd(cmd, 0 if status == Status.NO_TAG else None, ant))
+
+    def _push(self, events: list[Event], status: int, data: bytes) -> None:
+        self.pushed += 1
+        if status == Status.HEARTBEAT and (beat := parse_heartbeat(data)) is not None:
+            if len(beat.antennas) == 16:
+                self.model = Model(self.model.name, self.model.form, 16)
+            events.append(Alive("heartbeat", data))
+            for port, state in enumerate(beat.antennas, 1):
+                if state == UNPLUGGED:
+                    events.append(Condition("antenna-missing", ERRORS[Status.ANTENNA], antenna=port))
+        elif status == Status.OK and len(data) > 1:
+            # One length byte and one RSSI beside Ant: with whole words in the EPC the sizes' parity tells.
+            one = parse_records(data, 1, 1) if len(data) % 2 else None
+            if one is not None:
+                events.append(_tag(one[0], self._antenna(data[0])))
+            elif len(data) % 2 == 0 and len(data) <= 62:
+                self.pushed_bare += 1
+                events.append(_tag(Record(data), 1))
+            else:
+                self.counters.dropped_tags += 1
+        else:
+            self.counters.unknown += 1
+
+    def _learn(self, events: list[Event], cmd: int, data: bytes) -> None:
+        if cmd == Cmd.INFO and (info := parse_info(data)) is not None:
+            self.model = model(info.type)
+        elif cmd == Cmd.PORT_POWERS and len(data) in (1, 4, 8, 16) and self.model.form == "288":
+            self.model = Model(self.model.name, "288", len(data))
+        elif cmd == Cmd.TEMPERATURE and len(data) == 2:
+            celsius = float(data[1] if data[0] else -data[1])
+            events.append(Condition("temperature", f"{celsius:g} °C", celsius))
+
+    def _antenna(self, byte: int) -> int:
+        """A number 0..15 with sixteen ports, else the lowest antenna of the mask; 0 is in no mask."""
+        if self.model.ports == 16 or not byte:
+            return (byte & 0x0F) + 1
+        return (byte & -byte).bit_length()
+
+
+def _tag(record: Record, antenna: int) -> Tag:
+    # The protocol does not carry the PC: its length bits follow from the EPC, the others are not known.
+    pc = len(record.epc) // 2 << 11
+    return Tag(record.epc, pc, record.rssi or 0, antenna, None, record.freq_khz, record.phase)

@@ -1,0 +1,343 @@
+"""A UHFReader18 / 288 / 86 / CF-MU reader in a portal: bring-up, inventory, what its words mean. Pure.
+
+The reader may still be pushing tags (that mode survives a power cut) or be busy with somebody's inventory:
+it is told to leave the one and to stop the other before anything else. Settings are saved in the reader, so
+that one that restarts in the middle of an inventory sends with our region and power, not with its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hal.reader.bringup import Row
+from hal.reader.events import Alive, Condition, ErrorReply, Event, Response, RoundEnd, Tag
+from hal.reader.port import Meaning, ReaderSettings
+from hal.reader.uhfreader18 import Codec
+from hal.reader.uhfreader18_frames import ReaderInfo, encode, parse_info
+from hal.reader.uhfreader18_ops import BANDS, BAUDS, Cmd, Status
+
+CHECK_LINK = "TX and RX are not swapped, the baud rate (57600 on most, 115200 on some), address, and supply"
+CHECK_REGION = "the region in the board file; this reader may be built for another one"
+CHECK_POWER = "power_dbm and power_offset_db in the board file against the reader's data sheet"
+CHECK_ANTENNAS = "antennas in the board file against the connectors that this reader has"
+CHECK_MODE = 'inventory in the board file: only 288 and later readers have "push", others "answer"'
+ANSWER_S = 0.4
+Q = 4
+"""First number of slots is 2^Q; the reader adapts it."""
+SCAN_TIME = 3
+"""Longest inventory by one command, x 100 ms; the least that every model takes."""
+HEARTBEAT = 1
+"""x 30 s: the least there is. Far too rare to notice a cut cable by, so the reader is asked besides."""
+ASK_S = 0.5
+FAULT_PAUSE_S = 0.1
+BROADCAST = 0xFF
+MAX_POWER = 33
+WAYS = {"": False, "answer": False, "push": True}
+
+Accepts = Callable[[Event], bool | str | None]
+
+
+class Family:
+    """``inventory``: "answer" (each round asked for, the default) or "push" (real-time mode: the reader
+    sends by itself). ``address``: 0..254, 255 finds the one reader on the line; -1 is 0, then 255.
+    Raises ValueError naming the key, its value and what is allowed."""
+
+    gap_s = 0.025
+    """15 ms by the manual; a USB bridge adds its own latency."""
+
+    def __init__(self, settings: ReaderSettings) -> None:
+        self._check(settings)
+        self._push = WAYS[settings.inventory]
+        self._band = BANDS[settings.region]
+        self._power = round(settings.power_dbm - settings.power_offset_db)
+        self._antennas = tuple(settings.antennas)
+        self._mask = sum(1 << antenna - 1 for antenna in self._antennas)
+        self._session = settings.session
+        self._given = settings.address != -1
+        self._address = max(settings.address, 0)
+        self.codec = Codec(address=None if self._address == BROADCAST else self._address)
+        self.silence_s = 2.0 if self._push else max(1.0, 0.4 * len(self._antennas) + 0.4)
+        self.round_pause_s = ASK_S if self._push else 0.0
+        self._running = False
+        self._pushing = False
+        self._long = True
+        self._round = -1
+        self._pushed = 0
+        self._two_bytes = False
+
+    @staticmethod
+    def _check(settings: ReaderSettings) -> None:
+        if settings.region not in BANDS:
+            raise ValueError(
+                f"region {settings.region!r} is not known to a uhfreader18; use one of {', '.join(BANDS)}"
+            )
+        power = settings.power_dbm - settings.power_offset_db
+        if power != round(power) or not 0 <= power <= MAX_POWER:
+            raise ValueError(
+                f"power_dbm {settings.power_dbm:g} with power_offset_db {settings.power_offset_db:g} is "
+                f"{power:g} dBm on the wire; a uhfreader18 takes whole dBm from 0 to {MAX_POWER}"
+            )
+        antennas = list(settings.antennas)
+        if not antennas or len(set(antennas)) != len(antennas) or not all(1 <= n <= 16 for n in antennas):
+            raise ValueError(f"antennas is {antennas}; it must be different numbers from 1 to 16")
+        if not 0 <= settings.session <= 3:
+            raise ValueError(f"session is {settings.session}; it must be 0 to 3")
+        if settings.inventory not in WAYS:
+            raise ValueError(f'inventory is {settings.inventory!r}; a uhfreader18 has "answer" and "push"')
+        if not -1 <= settings.address <= BROADCAST:
+            raise ValueError(f"address is {settings.address}; it must be 0 to 254, or 255 to find the reader")
+        if settings.baud not in BAUDS:
+            raise ValueError(f"baud is {settings.baud}; a uhfreader18 has {', '.join(map(str, BAUDS))}")
+
+    # -- rows --------------------------------------------------------------------------------------
+
+    def stop_rows(self) -> list[Row[Event]]:
+        """Leave real-time mode where we are in it, end a running inventory, wait until the line is quiet."""
+        pushing, self._running, self._pushing = self._push, False, False
+        return [
+            *([self._leave_row(retries=3)] if pushing else []),
+            Row("stop and drain", self._frame(Cmd.STOP), None, 1.5, 2, CHECK_LINK, quiet_s=0.15),
+        ]
+
+    def setup_rows(self, info: dict[str, str]) -> list[Row[Event]]:
+        """``info`` receives model and firmware."""
+        self.stop_rows()
+        self._long, self._round, self._two_bytes = True, -1, False
+        if self.codec.address is None and self.codec.heard is not None:
+            self._address = self.codec.address = self.codec.heard
+        older = self.codec.pushed_bare > 0 or self.codec.model.form == "18"
+        mask, band, power = self._mask, self._band.wire, bytes((self._power,))
+        rows = [
+            self._leave_row(retries=1),
+            *(
+                [self._row("leave scan mode", Cmd.WORK_MODE_18, bytes(6), _done, optional=True)]
+                if older
+                else []
+            ),
+            Row("stop and drain", self._frame(Cmd.STOP), None, 1.5, 2, CHECK_LINK, quiet_s=0.15),
+            self._row("ask for the model", Cmd.INFO, b"", self._identified(info), CHECK_ANTENNAS),
+            self._row("ask for the number of ports", Cmd.PORT_POWERS, b"", _tried, optional=True),
+            self._row("set region", Cmd.FREQUENCY, band, _done, CHECK_REGION),
+            self._row("set power", Cmd.POWER, power, _done, CHECK_POWER),
+            # Readers with more than four ports take the mask in two bytes, the others in one.
+            self._row(
+                "set antennas (two bytes)", Cmd.ANTENNAS, b"\x00" + mask.to_bytes(2, "big"), self._wide
+            ),
+        ]
+        if mask < 0x10:
+            rows.append(self._row("set antennas", Cmd.ANTENNAS, bytes((mask,)), self._narrow, CHECK_ANTENNAS))
+        rows += [
+            self._row("set scan time", Cmd.SCAN_TIME, bytes((SCAN_TIME,)), _done),
+            self._row("watch the antennas", Cmd.ANTENNA_CHECK, b"\x01", _tried, optional=True),
+        ]
+        if self._push:
+            rows += [
+                self._row("set real-time mode", Cmd.PUSH_SETTINGS, self._push_settings, _done, CHECK_MODE),
+                self._row("set heartbeat", Cmd.HEARTBEAT, bytes((0x80 | HEARTBEAT,)), _done, CHECK_MODE),
+            ]
+        return [*rows, self._row("read settings back", Cmd.INFO, b"", self._read_back, CHECK_POWER)]
+
+    def check_rows(
+        self, forgotten: Callable[[], None], *, polling: bool, timeout_s: float
+    ) -> list[Row[Event]]:
+        """Reader info says it all. Real-time mode answers it while it runs; a command does not, so an
+        inventory by command is stopped first."""
+
+        def same(event: Event, cmd: Cmd) -> bool | str | None:
+            if self._differs(event):
+                forgotten()
+            return True if isinstance(event, Response) else _refused(event)
+
+        def mode(event: Event, cmd: Cmd) -> bool | str | None:
+            if isinstance(event, Response) and self._left_mode(event, polling):
+                forgotten()
+            return True if isinstance(event, Response) else _refused(event)
+
+        rows = [] if self._push or not polling else self.stop_rows()
+        rows.append(self._row("are you there", Cmd.INFO, b"", same, timeout_s=timeout_s, retries=1))
+        if self._push:
+            rows.append(self._row("in which mode", Cmd.PUSH_READ, b"", mode, timeout_s=timeout_s, retries=1))
+        return rows
+
+    # -- inventory -----------------------------------------------------------------------------------
+
+    def inventory(self) -> bytes:
+        """Answer mode: one round on the next antenna. Real-time mode: begin it; from then on only ask, in
+        turns, whether settings and mode still hold (setting the mode again would wear the reader's flash)."""
+        self._running = True
+        self._pushed = self.codec.pushed
+        self._round += 1
+        if self._push:
+            self.codec.asked = None
+            if not self._pushing:
+                return self._frame(Cmd.WORK_MODE, b"\x01")
+            return self._frame(Cmd.INFO if self._round % 2 else Cmd.PUSH_READ)
+        turn, at = divmod(self._round, len(self._antennas))
+        antenna = self._antennas[at]
+        self.round_pause_s = 0.0
+        if self.codec.model.form == "18":
+            self.codec.asked = 1
+            return self._frame(Cmd.INVENTORY)
+        if not self._long:
+            self.codec.asked = self._antennas[0] if len(self._antennas) == 1 else None
+            return self._frame(Cmd.INVENTORY, bytes((Q, self._session)))
+        self.codec.asked = antenna
+        # From session 1 on a tag that answered stays silent for the same target: ask for A and B in turn.
+        target = turn % 2 if self._session else 0
+        ask = bytes((Q, self._session, target, 0x80 | antenna - 1, SCAN_TIME))
+        return self._frame(Cmd.INVENTORY, ask)
+
+    def judge(self, event: Event) -> Meaning:
+        if self._push:
+            return self._judge_pushed(event)
+        if self.codec.pushed != self._pushed:
+            self._pushed = self.codec.pushed  # in real-time mode, which nobody asked for
+            return Meaning.WRONG
+        if isinstance(event, Tag):
+            return Meaning.ALIVE
+        if isinstance(event, Condition):
+            if event.name == "antenna-missing":
+                self.round_pause_s = (
+                    FAULT_PAUSE_S  # it says so at once: no need to hear it 200 times a second
+                )
+            return Meaning.NOTHING
+        if isinstance(event, RoundEnd):
+            return Meaning.AGAIN
+        if isinstance(event, ErrorReply) and event.cmd in (None, Cmd.INVENTORY):
+            self.round_pause_s = FAULT_PAUSE_S
+            if event.cmd == Cmd.INVENTORY and event.code in (Status.LENGTH, Status.PARAMETER):
+                # Older firmware: no antenna and scan time in the request. If that is refused too, give up.
+                was_long, self._long = self._long, False
+                return Meaning.AGAIN if was_long and self.codec.model.form == "288" else Meaning.WRONG
+            return Meaning.AGAIN
+        return Meaning.NOTHING
+
+    def _judge_pushed(self, event: Event) -> Meaning:
+        if isinstance(event, Response) and event.cmd == Cmd.WORK_MODE and self._running:
+            self._pushing = True
+            return Meaning.AGAIN
+        if isinstance(event, Response) and event.cmd in (Cmd.INFO, Cmd.PUSH_READ) and self._running:
+            wrong = self._differs(event) or self._left_mode(event, self._running)
+            return Meaning.WRONG if wrong else Meaning.AGAIN
+        if isinstance(event, Tag | Alive):
+            # AGAIN: the next question. Without it, one that was lost on the line would have been the last.
+            return Meaning.AGAIN if self._running else Meaning.ALIVE
+        if isinstance(event, ErrorReply) and self._running:
+            return Meaning.AGAIN
+        return Meaning.NOTHING
+
+    def other_framing(self) -> bool:
+        """Nobody answered at address 0: call all addresses, unless the board file names one."""
+        if self._given or self._address == BROADCAST:
+            return False
+        self._address, self.codec.address = BROADCAST, None
+        return True
+
+    # -- what is wanted, and what is -----------------------------------------------------------------
+
+    @property
+    def _push_settings(self) -> bytes:
+        """Gen2, 10 ms between rounds, no filter (repeats are evidence), Q, session, no mask."""
+        return bytes((0, 0, 0, Q, self._session))
+
+    def _difference(self, info: ReaderInfo) -> str | None:
+        band = self._band
+        if (info.band, info.max_channel, info.min_channel) != (band.code, band.last, 0):
+            return f"the region is band {info.band}, channels {info.min_channel} to {info.max_channel}"
+        if info.power != self._power:
+            return f"the power is {info.power} dBm, not {self._power}"
+        if info.scan_time != SCAN_TIME:
+            return f"the scan time is {info.scan_time}, not {SCAN_TIME}"
+        if info.antennas is not None and self.codec.model.form == "288" and info.antennas != self._mask:
+            return f"the antennas are {info.antennas:#x}, not {self._mask:#x}"
+        return None
+
+    def _differs(self, event: Event) -> bool:
+        if not (isinstance(event, Response) and event.cmd == Cmd.INFO):
+            return False
+        info = parse_info(event.data)
+        return info is None or self._difference(info) is not None
+
+    def _left_mode(self, event: Response, pushing: bool) -> bool:
+        if event.cmd != Cmd.PUSH_READ:
+            return False
+        return event.data[:1] != (b"\x01" if pushing else b"\x00") or event.data[1:6] != self._push_settings
+
+    def _read_back(self, event: Event, cmd: Cmd) -> bool | str | None:
+        if isinstance(event, Response):
+            info = parse_info(event.data)
+            return (self._difference(info) or True) if info else "reader info is too short"
+        return _refused(event)
+
+    def _identified(self, info: dict[str, str]) -> _Judge:
+        def accepts(event: Event, cmd: Cmd) -> bool | str | None:
+            if not isinstance(event, Response):
+                return _refused(event)
+            said = parse_info(event.data)
+            if said is None:
+                return "reader info is too short"
+            model = self.codec.model
+            info["model"], info["firmware"] = model.name, said.version
+            if max(self._antennas) > model.ports:
+                return f"antennas is {list(self._antennas)}, but a {model.name} has {model.ports}"
+            if self._push and model.form == "18":
+                return f"a {model.name} has no real-time mode"
+            return True
+
+        return accepts
+
+    def _wide(self, event: Event, cmd: Cmd) -> bool | str | None:
+        if isinstance(event, Response):
+            self._two_bytes = True
+            return True
+        return True if self._mask < 0x10 and isinstance(event, ErrorReply) else _refused(event)
+
+    def _narrow(self, event: Event, cmd: Cmd) -> bool | str | None:
+        if isinstance(event, ErrorReply) and (self._two_bytes or self.codec.model.form == "18"):
+            return True  # it took the other form, or has one antenna and nothing to set
+        return _done(event, cmd)
+
+    # -- frames ------------------------------------------------------------------------------------
+
+    def _frame(self, cmd: Cmd, data: bytes = b"") -> bytes:
+        return encode(cmd, data, address=self._address)
+
+    def _leave_row(self, retries: int) -> Row[Event]:
+        # Readers without that mode refuse, a busy one does not answer: neither is in it.
+        return self._row(
+            "leave real-time mode", Cmd.WORK_MODE, b"\x00", _tried, retries=retries, optional=True
+        )
+
+    def _row(
+        self,
+        name: str,
+        cmd: Cmd,
+        data: bytes,
+        judge: _Judge,
+        check: str = CHECK_LINK,
+        *,
+        timeout_s: float = ANSWER_S,
+        retries: int = 3,
+        optional: bool = False,
+    ) -> Row[Event]:
+        def accepts(event: Event) -> bool | str | None:
+            mine = isinstance(event, Response | ErrorReply) and event.cmd in (cmd, None)
+            return judge(event, cmd) if mine else None
+
+        return Row(name, self._frame(cmd, data), accepts, timeout_s, retries, check, optional=optional)
+
+
+_Judge = Callable[[Event, Cmd], bool | str | None]
+
+
+def _done(event: Event, cmd: Cmd) -> bool | str | None:
+    return True if isinstance(event, Response) else _refused(event)
+
+
+def _tried(event: Event, cmd: Cmd) -> bool | str | None:
+    """Whatever it answered: it may not know the command."""
+    return True
+
+
+def _refused(event: Event) -> str | None:
+    return f"the reader refused: {event.text}" if isinstance(event, ErrorReply) else None
