@@ -1,0 +1,187 @@
+"""The contract of ``hal.reader.port.Codec``, held by every reader protocol on collected and on noisy frames.
+
+``tests/vectors/rfid_frames.json``: frames captured, documented or computed, by protocol; rows of protocols
+that this project does not speak are left out by their name.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hal.reader.events import Command, Event, Tag
+from hal.reader.families import codec, known
+from tests.support.readers import FAMILIES, VECTORS, spec, vectors
+
+SIDES = {"reader->host": "module", "host->reader": "host"}
+ROWS = [pytest.param(row, id=f"{row['protocol']}-{row['name']}-{row['hex'][:17]}") for row in VECTORS]
+GOOD = [row for row in ROWS if row.values[0]["protocol"] in FAMILIES and row.values[0]["checksum_ok"]]  # type: ignore[index]
+BAD = [row for row in ROWS if row.values[0]["protocol"] in FAMILIES and not row.values[0]["checksum_ok"]]  # type: ignore[index]
+each_family = pytest.mark.parametrize("protocol", FAMILIES)
+
+
+def raw(row: dict[str, Any]) -> bytes:
+    return bytes.fromhex(row["hex"])
+
+
+def make(row: dict[str, Any]) -> Any:
+    return codec(row["protocol"], SIDES[row["direction"]])  # type: ignore[arg-type]
+
+
+def chunked(one: Any, data: bytes, sizes: list[int]) -> list[Event]:
+    events, at = [], 0
+    for size in sizes:
+        events += one.feed(data[at : at + size])
+        at += size
+    return events + one.feed(data[at:]) + one.idle()
+
+
+def told(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """The tags that a row's own decoding lists."""
+    decoded = row["decoded"]
+    if row["name"] in spec(row["protocol"]).not_tags or decoded.get("consumed_all") is False:
+        return []
+    tags = decoded.get("tags") or [decoded.get("tag") or decoded]
+    return [{**decoded, **tag} for tag in tags if tag.get("epc")]
+
+
+@pytest.mark.parametrize("row", GOOD)
+def test_every_good_frame_is_one_frame_in_any_pieces(row: dict[str, Any]) -> None:
+    data = raw(row)
+    whole = make(row)
+    events = whole.feed(data) + whole.idle()
+    counters = whole.counters
+    assert (counters.frames, counters.junk, counters.bad_checks) == (1, 0, 0)
+    assert events or counters.unknown or counters.dropped_tags
+    assert chunked(make(row), data, [1] * len(data)) == events
+    for cut in range(1, len(data)):
+        assert chunked(make(row), data, [cut]) == events
+
+
+@pytest.mark.parametrize("row", [row for row in GOOD if row.values[0]["direction"] == "reader->host"])  # type: ignore[index]
+def test_tags_are_those_that_the_frame_holds(row: dict[str, Any]) -> None:
+    one = make(row)
+    tags = [event for event in one.feed(raw(row)) + one.idle() if isinstance(event, Tag)]
+    expected = told(row)
+    assert [tag.epc.hex() for tag in tags] == [tag["epc"] for tag in expected]
+    for tag, wanted in zip(tags, expected, strict=True):
+        for name in ("rssi_raw", "rssi_dbm", "antenna"):
+            if name in wanted:
+                assert getattr(tag, name) == wanted[name], name
+        if "pc" in wanted:
+            assert tag.pc == int(wanted["pc"], 16)
+
+
+@pytest.mark.parametrize("row", [row for row in GOOD if row.values[0]["direction"] == "host->reader"])  # type: ignore[index]
+def test_commands_are_read_from_the_hosts_side(row: dict[str, Any]) -> None:
+    one = make(row)
+    (event,) = one.feed(raw(row)) + one.idle()
+    assert isinstance(event, Command)
+    decoded = row["decoded"]
+    assert event.cmd == int(decoded.get("opcode") or decoded["cmd"], 16)
+    data = decoded.get("data", decoded.get("params"))
+    if isinstance(data, str):
+        assert event.data.hex() == data
+
+
+@pytest.mark.parametrize("row", BAD)
+def test_frames_with_a_wrong_check_are_refused(row: dict[str, Any]) -> None:
+    one = make(row)
+    assert one.feed(raw(row)) + one.idle() == []
+    assert one.counters.frames == 0
+    assert one.counters.bad_checks + one.counters.junk > 0
+
+
+@each_family
+@pytest.mark.parametrize("direction", SIDES)
+@settings(max_examples=15)
+@given(sizes=st.lists(st.integers(0, 60), max_size=80), seed=st.integers(0, 99))
+def test_a_whole_conversation_in_any_pieces(
+    protocol: str, direction: str, sizes: list[int], seed: int
+) -> None:
+    rows = [row for row in vectors(protocol, direction) if row["checksum_ok"]]
+    random.Random(seed).shuffle(rows)
+    data = b"".join(raw(row) for row in rows)
+    one = codec(protocol, SIDES[direction])  # type: ignore[arg-type]
+    alone = [event for row in rows for event in make(row).feed(raw(row))]
+    assert chunked(one, data, sizes) == alone
+    assert one.counters.frames == len(rows)
+    assert one.counters.junk == 0
+
+
+@each_family
+@pytest.mark.parametrize("side", ["module", "host"])
+@settings(max_examples=40)
+@given(chunks=st.lists(st.binary(max_size=2000), max_size=6))
+def test_garbage_never_raises_and_never_grows(protocol: str, side: str, chunks: list[bytes]) -> None:
+    one = codec(protocol, side)  # type: ignore[arg-type]
+    most = spec(protocol).max_frame
+    for chunk in chunks:
+        one.feed(chunk)
+        assert one.pending < most
+    one.idle()
+    assert one.pending == 0
+    one.feed(b"\xff\xbb\xa0\x10")
+    one.reset()
+    assert one.pending == 0
+
+
+@each_family
+def test_headers_and_lengths_never_raise(protocol: str) -> None:
+    """Garbage that looks like frames: good frames with every byte changed, cut at every place."""
+    rng = random.Random(3)
+    for row in vectors(protocol, "reader->host") + vectors(protocol, "host->reader"):
+        one, data = make(row), raw(row)
+        for at in range(len(data)):
+            one.feed(data[:at] + bytes((rng.randrange(256),)) + data[at + 1 :])
+            one.feed(data[:at])
+        one.idle()
+        assert one.pending == 0
+
+
+@each_family
+def test_a_cut_frame_holds_nothing_back_once_the_line_is_quiet(protocol: str) -> None:
+    tag = spec(protocol).tag(bytes(range(12)))
+    for cut in range(1, len(tag)):
+        one = codec(protocol)
+        events = one.feed(tag[:cut]) + one.idle() + one.feed(tag) + one.idle()
+        assert [event.epc for event in events if isinstance(event, Tag)] == [bytes(range(12))]
+
+
+@each_family
+@pytest.mark.parametrize("seed", range(3))
+def test_after_noise_no_intact_frame_is_lost_and_none_is_invented(protocol: str, seed: int) -> None:
+    """2 % of the frames lose a byte, 2 % get a bent bit, 1 % come after 1 to 19 bytes of junk."""
+    one, rng = spec(protocol), random.Random(seed)
+    stream, intact = bytearray(), []
+    for _ in range(1200):
+        epc = rng.randbytes(12)
+        data = bytearray(one.tag(epc))
+        dice = rng.random()
+        if dice < 0.02:
+            del data[rng.randrange(len(data))]
+        elif dice < 0.04:
+            data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        else:
+            intact.append(epc)
+            if dice > 0.99:
+                stream += rng.randbytes(rng.randint(1, 19))
+        stream += data
+    ours, got, at = codec(protocol), [], 0
+    while at < len(stream):
+        size = rng.randint(1, 200)
+        got += ours.feed(bytes(stream[at : at + size]))
+        at += size
+    got += ours.idle()
+    epcs = {event.epc for event in got if isinstance(event, Tag)}
+    assert len(set(intact) - epcs) <= one.invents
+    assert len(epcs - set(intact)) <= one.invents
+
+
+def test_a_protocol_that_is_not_known_is_said() -> None:
+    with pytest.raises(ValueError, match="use one of yrm100"):
+        known("llrp")
