@@ -1,0 +1,73 @@
+"""The portal's decision with every word of it on record: hands on to it exactly what the log has.
+
+Stands where a ``Decision`` stands. It must never decide: with a log that is full it goes on as without one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from firmware.portal.decision import Decision, DecisionRules, Verdict
+from firmware.rawreads import RawReads, tick
+from hal.ports import TagRead
+
+
+class RecordedDecision(Decision):
+    """``about()`` gives what to find a log by, when a shopper comes; ``done(body)`` gets the log when the
+    shopper has left, or the next one has come (``RawKeeper.keep`` it)."""
+
+    def __init__(
+        self,
+        rules: DecisionRules | None = None,
+        *,
+        done: Callable[[bytes], None],
+        about: Callable[[], Mapping[str, object]] = dict,
+        raw: RawReads | None = None,
+    ) -> None:
+        super().__init__(rules)
+        self.raw = raw if raw is not None else RawReads()
+        self._about, self._done = about, done
+
+    def begin(self, now: float) -> None:
+        if self.raw.running:
+            self._finish(now)
+        now = self.raw.begin(now, **{**self._about(), "rules": self.rules})
+        super().begin(now)
+
+    def declare(self, count: int | None) -> None:
+        super().declare(count)
+        if self.raw.running:
+            self.raw.declared(count)
+
+    def add(self, read: TagRead) -> None:
+        super().add(self.raw.read(read) if self.raw.running else read)
+
+    def add_item(self, epc: bytes, now: float) -> None:
+        super().add_item(epc, self.raw.shown(epc, now) if self.raw.running else now)
+
+    def gap(self, begin: float, end: float) -> None:
+        if self.raw.running:
+            begin, end = self.raw.gap(begin, end)
+        super().gap(begin, end)
+
+    def judge(self, now: float) -> Verdict:
+        if not self.raw.running:
+            return super().judge(now)
+        verdict = super().judge(self.raw.at(now))
+        self.raw.verdict(verdict, now)
+        return verdict
+
+    def end(self, now: float) -> None:
+        body = self._body(now) if self.raw.running else b""
+        super().end(tick(now))
+        if body:
+            self._done(body)
+
+    def _finish(self, now: float) -> None:
+        self._done(self._body(now))
+
+    def _body(self, now: float) -> bytes:
+        near = {epc: self._near.level(epc) for epc in self.raw.epcs}
+        levels = {epc: ports for epc, ports in near.items() if ports}
+        self.raw.background(len(self._near), levels)
+        return self.raw.end(now)
