@@ -1,0 +1,77 @@
+"""The reader driver on a real terminal: what only the kernel can do, the same for every protocol."""
+
+from __future__ import annotations
+
+import termios
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hal.ports import DeviceLost
+from hal.sim.module import SimulatedModule
+from tests.support.readers import Rig
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    rig = Rig("yrm100", tmp_path)
+    yield rig
+    rig.close()
+
+
+def test_a_second_program_cannot_open_the_port(rig: Rig) -> None:
+    from serial import Serial, SerialException
+
+    rig.start()
+    with pytest.raises(SerialException):
+        Serial(rig.carrier.port, exclusive=True)
+
+
+def test_a_path_that_is_no_serial_port_is_said(rig: Rig, tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.write_text("x")
+    rig.reader = rig.make(port=str(plain))
+    rig.reader.start(rig.events.append)
+    rig.until(lambda: rig.of(DeviceLost))
+    assert str(plain) in rig.of(DeviceLost)[0].reason
+
+
+def test_closing_while_the_port_is_being_opened_leaves_nothing(rig: Rig) -> None:
+    before = _terminals()
+    rig.reader.start(rig.events.append)
+    rig.reader.close()
+    rig.until(lambda: all(thread.name != "serial-open" for thread in threading.enumerate()))
+    rig.run(0.05)
+    assert _terminals() == before
+    assert not rig.module.heard
+
+
+def test_the_terminal_is_set_so_that_an_empty_read_means_gone(rig: Rig) -> None:
+    rig.start()
+    assert isinstance(rig.carrier, SimulatedModule)
+    settings = termios.tcgetattr(rig.carrier._slave)
+    assert settings[6][termios.VMIN] in (1, b"\x01")
+    assert not settings[2] & termios.HUPCL
+
+
+def test_nothing_is_left_open(rig: Rig) -> None:
+    # The reader of the test before may still be closing its port.
+    rig.until(lambda: all(thread.name != "serial-close" for thread in threading.enumerate()))
+    before = _terminals()
+    rig.start()
+    assert _terminals() > before
+    rig.reader.close()
+    rig.until(lambda: _terminals() == before)
+
+
+def _terminals() -> int:
+    """Open descriptors of pseudo-terminals; other tests' files come and go."""
+    count = 0
+    for fd in Path("/proc/self/fd").iterdir():
+        try:
+            count += str(fd.readlink()).startswith("/dev/pts/")
+        except OSError:
+            continue  # the listing's own descriptor
+    return count
