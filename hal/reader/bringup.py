@@ -20,7 +20,8 @@ class Row(Generic[E]):
 
     ``accepts`` judges an event: True = done, a text = the module answered wrongly (the reason), None =
     not an answer to this step. ``quiet_s`` instead of ``accepts``: the step is done when the line has
-    been silent for so long. ``optional`` steps may fail: some modules do not know the command.
+    been silent for so long. ``optional`` steps may fail: some modules do not know the command. ``again``:
+    what is sent instead of ``send`` when the step is tried again.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Row(Generic[E]):
     check: str
     quiet_s: float = 0.0
     optional: bool = False
+    again: bytes | None = None
 
 
 class Sequence(Generic[E]):
@@ -92,7 +94,7 @@ class Sequence(Generic[E]):
         row = self._rows[self._at]
         self._gives_up = now + row.timeout_s
         self.deadline = min(now + row.quiet_s, self._gives_up) if row.accepts is None else self._gives_up
-        self._send(row.send)
+        self._send(row.send if self._tries == 0 or row.again is None else row.again)
 
     def _again(self, now: float) -> None:
         row = self._rows[self._at]

@@ -1,0 +1,412 @@
+"""The simulated R2000 module: what it says to the byte; and the family, row by row, on it in stepped time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hal.reader.bringup import Row, Sequence
+from hal.reader.events import Condition, ErrorReply, Event, Response, RoundEnd, Tag
+from hal.reader.port import Meaning, Settings
+from hal.reader.r2000 import Codec, encode
+from hal.reader.r2000_commands import Cmd
+from hal.reader.r2000_family import Family
+from hal.sim.population import Population
+from hal.sim.r2000 import SimModule
+
+EPCS = [bytes.fromhex(f"E2806890000050{n:02X}88C6A4{n:02X}") for n in range(12)]
+
+
+def module(antennas: int = 4, tags: int = 0, **how: Any) -> SimModule:
+    population = Population(seed=5, antennas=antennas)
+    population.present(EPCS[:tags])
+    return SimModule(population, **how)
+
+
+def said(sim: SimModule, cmd: int, data: str = "", now: float = 1.0, address: int = 1) -> str:
+    return sim.feed(encode(cmd, bytes.fromhex(data), address=address), now).hex(" ").upper()
+
+
+def speech(sim: SimModule, until: float = 60.0) -> list[tuple[float, Event]]:
+    """What it says by itself until it is done."""
+    codec, events = Codec(), []
+    while (due := sim.due()) is not None and due < until:
+        events += [(due, event) for event in codec.feed(sim.speak(due))]
+    assert codec.pending == 0
+    assert codec.counters.junk == 0
+    return events
+
+
+def events(sim: SimModule) -> list[Event]:
+    return [event for _, event in speech(sim)]
+
+
+# -- the module ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cmd", "data", "answer"),
+    [
+        (Cmd.GET_VERSION, "", "A0 05 01 72 08 02 DE"),
+        (Cmd.GET_TEMPERATURE, "", "A0 05 01 7B 01 26 B8"),
+        (Cmd.SET_ANTENNA, "03", "A0 04 01 74 10 D7"),
+        (Cmd.SET_ANTENNA, "04", "A0 04 01 74 47 A0"),
+        (Cmd.SET_POWER, "1E", "A0 04 01 76 10 D5"),
+        (Cmd.SET_POWER, "22", "A0 04 01 76 48 9D"),
+        (Cmd.SET_POWER, "1E1E", "A0 04 01 76 41 A4"),
+        (Cmd.GET_POWER, "", "A0 04 01 77 1E C6"),
+        (Cmd.SET_REGION, "032C34", "A0 04 01 78 10 D3"),
+        (Cmd.SET_REGION, "052C34", "A0 04 01 78 49 9A"),
+        (Cmd.SET_REGION, "02072C", "A0 04 01 78 4F 94"),
+        (Cmd.GET_REGION, "", "A0 06 01 79 01 07 3B 9D"),
+        (Cmd.SET_BAUD, "09", "A0 04 01 71 4A A0"),
+        (Cmd.FAST_SWITCH, "0001", "A0 04 01 8A 41 90"),
+        (Cmd.FAST_SWITCH, "04" * 9 + "00", "A0 04 01 8A 41 90"),
+        (Cmd.SESSION, "040001", "A0 04 01 8B 41 8F"),
+        (Cmd.READ, "", "A0 04 01 81 11 C9"),
+    ],
+)
+def test_answers_to_the_byte(cmd: int, data: str, answer: str) -> None:
+    sim = module()
+    assert said(sim, cmd, data) == answer
+    assert sim.due() is None
+
+
+def test_each_port_can_have_its_own_power() -> None:
+    sim = module()
+    said(sim, Cmd.SET_POWER, "1E1D1C1B")
+    assert said(sim, Cmd.GET_POWER) == "A0 07 01 77 1E 1D 1C 1B 6F"
+
+
+def test_another_address_is_answered_by_silence_and_the_public_one_as_its_own() -> None:
+    sim = module(address=5)
+    assert said(sim, Cmd.GET_VERSION, address=1) == ""
+    assert said(sim, Cmd.GET_VERSION, address=0) == ""
+    assert said(sim, Cmd.GET_VERSION, address=5) == said(sim, Cmd.GET_VERSION, address=0xFF)
+    assert said(sim, Cmd.GET_VERSION, address=5)[6:8] == "05"
+
+
+@pytest.mark.parametrize(
+    ("cmd", "data"), [(Cmd.REAL_TIME, "01"), (Cmd.SESSION, "010001"), (Cmd.SESSION, "01000001")]
+)
+def test_a_round_on_one_antenna_ends_with_antenna_rate_and_total(cmd: int, data: str) -> None:
+    sim = module(tags=8)
+    said(sim, Cmd.SET_ANTENNA, "02")
+    assert said(sim, cmd, data) == ""
+    assert said(sim, Cmd.GET_VERSION, now=1.001) == ""  # deaf while it runs
+    *tags, end = events(sim)
+    assert len(tags) > 3
+    assert {type(tag) for tag in tags} == {Tag}
+    assert {tag.antenna for tag in tags if isinstance(tag, Tag)} == {3}
+    assert {tag.epc for tag in tags if isinstance(tag, Tag)} <= set(EPCS)
+    assert {tag.phase for tag in tags if isinstance(tag, Tag)} == {None}
+    assert end == RoundEnd(cmd, len(tags), 3)
+    assert sim.due() is None
+    assert said(sim, Cmd.GET_VERSION, now=9.0) != ""
+
+
+def test_a_fast_switch_round_goes_round_and_counts() -> None:
+    sim = module(tags=6)
+    sim.missing = {2}
+    said(sim, Cmd.SET_DETECTOR, "03")
+    said(sim, Cmd.FAST_SWITCH, "00 01 01 01 02 02 FF 00 00 01".replace(" ", ""))
+    spoken = speech(sim)
+    heard = [event for _, event in spoken]
+    assert Condition("antenna-missing", "no antenna on this port", antenna=2) in heard
+    reads = [event for event in heard if isinstance(event, Tag)]
+    assert {tag.antenna for tag in reads} == {1, 3}
+    assert heard[-1] == RoundEnd(Cmd.FAST_SWITCH, len(reads))
+    assert [at for at, _ in spoken] == sorted(at for at, _ in spoken)
+
+
+def test_without_its_detector_a_missing_antenna_is_only_deaf() -> None:
+    sim = module(tags=6)
+    sim.missing = {1}
+    said(sim, Cmd.REAL_TIME, "01")
+    assert events(sim) == [RoundEnd(Cmd.REAL_TIME, 0, 1)]
+    said(sim, Cmd.SET_DETECTOR, "03", now=5.0)
+    said(sim, Cmd.REAL_TIME, "01", now=5.0)
+    assert [type(event) for event in events(sim)] == [Condition]
+
+
+def test_eight_antennas_and_the_phase() -> None:
+    sim = module(antennas=8, tags=4)
+    pairs = "".join(f"{port:02X}01" for port in range(8))
+    said(sim, Cmd.FAST_SWITCH, pairs + "00" + "01")
+    reads = [event for event in events(sim) if isinstance(event, Tag)]
+    assert {tag.antenna for tag in reads} == set(range(1, 9))
+    said(sim, Cmd.FAST_SWITCH, pairs + "00" + "0000000000" + "0100" + "000000" + "01" + "01", now=20.0)
+    reads = [event for event in events(sim) if isinstance(event, Tag)]
+    assert reads
+    assert all(tag.phase is not None and 0 <= tag.phase < 2048 for tag in reads)
+
+
+def test_the_frequencies_are_the_regions() -> None:
+    sim = module(tags=8)
+    said(sim, Cmd.SET_REGION, "022C34".replace("2C34", "0205"))
+    now, seen = 1.0, set()
+    for _ in range(40):
+        said(sim, Cmd.REAL_TIME, "01", now=now)
+        seen |= {event.freq_khz for event in events(sim) if isinstance(event, Tag)}
+        now += 1.0
+    assert len(seen) > 2
+    assert seen <= {866_000, 866_500, 867_000, 867_500}
+
+
+def test_a_reset_ends_a_round_and_takes_half_a_second_but_no_settings() -> None:
+    sim = module(tags=4)
+    said(sim, Cmd.SET_POWER, "14")
+    said(sim, Cmd.FAST_SWITCH, "0001010102010301" + "00" + "FF")
+    assert sim.status()["inventory"] == "8A"
+    assert said(sim, Cmd.RESET, now=1.01) == ""
+    assert (sim.due(), sim.status()["inventory"]) == (None, "")
+    assert said(sim, Cmd.GET_POWER, now=1.4) == ""
+    assert said(sim, Cmd.GET_POWER, now=1.6) == "A0 04 01 77 14 D0"
+    assert sim.power_cycle(2.0) == b""
+    assert said(sim, Cmd.GET_POWER, now=2.4) == ""
+    assert said(sim, Cmd.GET_POWER, now=2.6) == "A0 04 01 77 1E C6"
+
+
+# -- the family on it ------------------------------------------------------------------------------------
+
+
+class Bench:
+    """A family and a module with nothing between; time is stepped from one thing that is due to the next."""
+
+    def __init__(self, sim: SimModule, **settings: Any) -> None:
+        self.sim = sim
+        self.family = Family(Settings("r2000", **settings))
+        self.now = 1.0
+        self.sent: list[bytes] = []
+        self.info: dict[str, str] = {}
+        self._answers = bytearray()
+
+    def send(self, data: bytes) -> None:
+        if data:
+            self.sent.append(data)
+        self._answers += self.sim.feed(data, self.now)
+
+    def take(self) -> list[Event]:
+        data, self._answers = bytes(self._answers), bytearray()
+        return self.family.codec.feed(data)
+
+    def run(self, rows: list[Row[Event]]) -> Sequence[Event]:
+        sequence = Sequence(rows, self.send, self.now)
+        for _ in range(2000):
+            for event in self.take():
+                sequence.traffic(self.now)
+                sequence.event(event, self.now)
+            if sequence.done:
+                return sequence
+            due = self.sim.due()
+            self.now = sequence.deadline if due is None else max(self.now, min(due, sequence.deadline))
+            self._answers += self.sim.speak(self.now)
+            if not self._answers:
+                sequence.time(self.now)
+        raise AssertionError("the rows never end")
+
+    def rounds(self, count: int) -> list[Event]:
+        """Takes inventory until so many AGAINs have come."""
+        heard: list[Event] = []
+        for _ in range(count):
+            self.send(self.family.inventory())
+            over = False
+            while not over:
+                for event in self.take():
+                    heard.append(event)
+                    over |= self.family.judge(event) is Meaning.AGAIN
+                if not over:
+                    due = self.sim.due()
+                    assert due is not None
+                    self.now = max(self.now, due)
+                    self._answers += self.sim.speak(self.now)
+            self.now += self.family.round_pause_s + 0.001
+        return heard
+
+
+def test_bring_up_to_the_byte() -> None:
+    bench = Bench(module(), antennas=(1, 3), power_dbm=26)
+    sequence = bench.run(bench.family.setup_rows(bench.info))
+    assert sequence.failed is None
+    assert bench.info == {"model": "R2000 (A0)", "firmware": "8.2"}
+    assert [frame[3:-1].hex() for frame in bench.sent] == [
+        "72",
+        "78032c34",
+        "79",
+        "761a",
+        "77",
+        "6203",
+        "7402",
+        "7400",
+    ]
+    assert bench.sent[0].hex() == "a0030172ea"
+
+
+def test_a_module_that_goes_on_is_reset_and_brought_up() -> None:
+    bench = Bench(module(tags=8), antennas=(1, 2, 3, 4))
+    bench.send(encode(Cmd.FAST_SWITCH, bytes.fromhex("000101010201030100FF")))
+    sequence = bench.run(bench.family.setup_rows(bench.info))
+    assert sequence.failed is None
+    assert Cmd.RESET in [frame[3] for frame in bench.sent]
+
+
+@pytest.mark.parametrize(
+    ("settings", "first"),
+    [
+        ({"antennas": (1,)}, "89 01"),
+        ({"antennas": (1, 2)}, "8a 0001 0101 ff00 ff00 00 01"),
+        ({"antennas": (2, 8)}, "8a 0101 0701 ff00 ff00 ff00 ff00 ff00 ff00 00 01"),
+        ({"antennas": (1, 2), "session": 2}, "74 00"),
+        ({"antennas": (1,), "session": 2}, "8b 02 00 01"),
+        ({"antennas": (3,), "inventory": "session"}, "8b 00 00 01"),
+        ({"antennas": (1,), "inventory": "fast-switch"}, "8a 0001 ff00 ff00 ff00 00 01"),
+        ({"antennas": (3, 4), "inventory": "real-time"}, "74 02"),
+    ],
+)
+def test_each_way_to_take_inventory_to_the_byte(settings: dict[str, Any], first: str) -> None:
+    family = Family(Settings("r2000", **settings))
+    assert family.inventory()[3:-1] == bytes.fromhex(first.replace(" ", ""))
+
+
+@pytest.mark.parametrize("inventory", ["real-time", "fast-switch", "session"])
+def test_every_way_hears_all_tags_on_all_antennas(inventory: str) -> None:
+    bench = Bench(module(tags=6), antennas=(1, 2, 4), inventory=inventory)
+    assert bench.run(bench.family.setup_rows(bench.info)).failed is None
+    reads = [event for event in bench.rounds(30) if isinstance(event, Tag)]
+    assert {tag.epc for tag in reads} == set(EPCS[:6])
+    assert {tag.antenna for tag in reads} == {1, 2, 4}
+
+
+def test_sessions_ask_for_both_flags_in_turn() -> None:
+    bench = Bench(module(tags=3), antennas=(1, 2), session=2)
+    bench.rounds(10)  # each antenna: select, then ask
+    asked = [frame[4:7] for frame in bench.sent if frame[3] == Cmd.SESSION]
+    assert asked == [bytes((2, target, 1)) for target in (0, 0, 1, 1, 0)]
+
+
+@pytest.mark.parametrize("inventory", ["real-time", "fast-switch", "session"])
+def test_a_missing_antenna_is_named_and_the_others_go_on(inventory: str) -> None:
+    sim = module(tags=4)
+    sim.missing = {2}
+    bench = Bench(sim, antennas=(1, 2, 3), inventory=inventory)
+    assert bench.run(bench.family.setup_rows(bench.info)).failed is None
+    heard = bench.rounds(24)
+    assert {event.antenna for event in heard if isinstance(event, Tag)} == {1, 3}
+    assert {event.antenna for event in heard if isinstance(event, Condition)} == {2}
+
+
+def test_one_antenna_that_is_missing_is_asked_again_slowly() -> None:
+    sim = module(antennas=1, tags=4)
+    sim.missing = {1}
+    bench = Bench(sim)
+    bench.run(bench.family.setup_rows(bench.info))
+    (event,) = bench.rounds(1)
+    assert event == Condition("antenna-missing", "no antenna on this port", antenna=1)
+    assert bench.family.round_pause_s > 0
+
+
+def test_rounds_that_fail_again_and_again_are_not_a_running_inventory() -> None:
+    family = Family(Settings("r2000"))
+    meanings = [family.judge(ErrorReply(Cmd.REAL_TIME, 0x54, "")) for _ in range(3)]
+    assert meanings == [Meaning.AGAIN, Meaning.AGAIN, Meaning.WRONG]
+    assert family.round_pause_s > 0
+    assert family.judge(ErrorReply(Cmd.REAL_TIME, 0x36, "")) is Meaning.AGAIN
+    assert family.round_pause_s == 0
+    assert family.judge(RoundEnd(Cmd.REAL_TIME, 0, 1)) is Meaning.AGAIN
+    assert family.judge(RoundEnd(Cmd.BUFFERED, 0, 1)) is Meaning.NOTHING
+    assert family.judge(Response(Cmd.SET_ANTENNA, b"\x10")) is Meaning.NOTHING
+    assert family.judge(ErrorReply(Cmd.FAST_SWITCH, 0x54, "", antenna=2)) is Meaning.ALIVE
+
+
+def refuse(cmd: int) -> Callable[[SimModule], None]:
+    return lambda sim: sim.refuse.add(cmd)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "settings", "reason", "check"),
+    [
+        (refuse(Cmd.SET_REGION), {}, "set region: the module refused: the command failed", "region"),
+        (refuse(Cmd.SET_POWER), {}, "set power: the module refused", "power_dbm"),
+        (lambda sim: None, {"antennas": (1, 5)}, "select antenna 5: the module refused", "antennas"),
+        (lambda sim: sim.refuse.add(Cmd.GET_VERSION), {}, "ask for the firmware", "baud rate"),
+    ],
+)
+def test_a_bring_up_that_fails_says_why_and_what_to_check(
+    prepare: Callable[[SimModule], None], settings: dict[str, Any], reason: str, check: str
+) -> None:
+    sim = module()
+    prepare(sim)
+    bench = Bench(sim, **settings)
+    sequence = bench.run(bench.family.setup_rows(bench.info))
+    assert sequence.failed is not None
+    assert reason in sequence.failed
+    assert check in sequence.check
+
+
+def test_firmware_without_the_antenna_detector_is_taken_all_the_same() -> None:
+    sim = module()
+    sim.refuse.add(Cmd.SET_DETECTOR)
+    bench = Bench(sim)
+    sequence = bench.run(bench.family.setup_rows(bench.info))
+    assert (sequence.failed, sequence.skipped) == (None, ["watch the antennas"])
+
+
+@pytest.mark.parametrize("lost", ["region", "power", "antenna"])
+def test_a_lost_setting_is_noticed(lost: str) -> None:
+    sim = module()
+    bench = Bench(sim, antennas=(2,))
+    bench.run(bench.family.setup_rows(bench.info))
+    forgotten: list[int] = []
+
+    def check() -> None:
+        rows = bench.family.check_rows(lambda: forgotten.append(1), polling=True, timeout_s=1.0)
+        assert bench.run(rows).failed is None
+
+    check()
+    assert forgotten == []
+    setattr(sim, lost, {"region": b"\x01\x07\x3b", "power": [20, 7, 20, 20], "antenna": 1}[lost])
+    check()
+    assert forgotten == [1]
+
+
+def test_powers_of_ports_that_are_not_used_do_not_matter() -> None:
+    sim = module()
+    bench = Bench(sim, antennas=(1, 2))
+    bench.run(bench.family.setup_rows(bench.info))
+    sim.power = [20, 20, 5, 7]
+    rows = bench.family.check_rows(lambda: pytest.fail("nothing was forgotten"), polling=False, timeout_s=1.0)
+    assert bench.run(rows).failed is None
+
+
+def test_a_module_at_another_address_is_found_by_the_public_one_unless_the_board_names_it() -> None:
+    bench = Bench(module(address=9))
+    failed = bench.run(bench.family.setup_rows(bench.info)).failed
+    assert failed is not None
+    assert "no answer" in failed
+    assert bench.family.other_framing()
+    assert bench.run(bench.family.setup_rows(bench.info)).failed is None
+    assert not bench.family.other_framing()
+    assert not Family(Settings("r2000", address=9)).other_framing()
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        ({"region": "mars"}, "cn900"),
+        ({"power_dbm": 20.5}, "whole dBm"),
+        ({"power_dbm": 34}, "0 to 33"),
+        ({"antennas": ()}, "1 to 8"),
+        ({"antennas": (0, 1)}, "1 to 8"),
+        ({"antennas": (1, 9)}, "1 to 8"),
+        ({"antennas": (1, 1)}, "once"),
+        ({"session": 4}, "0 to 3"),
+        ({"session": 1, "inventory": "fast-switch"}, "session"),
+        ({"inventory": "fast"}, "real-time"),
+        ({"address": 256}, "0 to 254"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], word: str) -> None:
+    with pytest.raises(ValueError, match=word):
+        Family(Settings("r2000", **settings))
