@@ -163,11 +163,6 @@ def count(data: bytes) -> int:
     return sum(1 for _ in _spans(data))
 
 
-def gtin_check_digit(digits: str) -> int:
-    """The check digit behind ``digits`` (GS1 General Specifications 7.9: weights 3 and 1 from the right)."""
-    return -sum(int(digit) * (3, 1)[place % 2] for place, digit in enumerate(reversed(digits))) % 10
-
-
 # -- one entry ---------------------------------------------------------------------------------------
 
 
