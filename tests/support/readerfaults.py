@@ -1,37 +1,29 @@
-"""Random faults for the tag reader in stepped time, shared by the short and the long runs."""
+"""Random faults for a tag reader in stepped time, shared by the short and the long runs."""
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 
-from firmware.loop import SteppedLoop
-from hal.ports import DeviceBack, DeviceLost, Event, TagRead
-from hal.reader.serial_reader import SerialReader
-from hal.sim.yrm100 import Faults, InlineLine, Module
+from hal.ports import DeviceBack, DeviceLost, TagRead
+from hal.sim.wire import Wire
+from tests.support.readers import Rig, spec
 
 EPC = bytes.fromhex("E28068900000500E88C6A4A7")
 
 
-@dataclass
-class Radio:
-    baud: int = 115200
-    region: str = "eu"
-    power_dbm: float = 20.0
+def abuse(protocol: str, seed: int, actions: int) -> dict[str, int]:
+    """``actions`` random things happen to one module; returns the driver's counters.
 
-
-def abuse(seed: int, actions: int) -> dict[str, int]:
-    """``actions`` random things happen to one module; returns the driver's counters."""
+    Afterwards it must read the tag that is there, with its settings in the module."""
     rng = random.Random(seed)
-    loop = SteppedLoop()
-    module = Module(header=rng.choice([0xBB, 0xAA]))
-    line = InlineLine(module, loop)
-    reader = SerialReader("sim", Radio(), loop, line=line)
-    events: list[Event] = []
-    reader.start(events.append)
+    one = spec(protocol)
+    rig = Rig(protocol, variant=rng.choice(["", *one.variants]), inventory=rng.choice(["", *one.inventories]))
+    carrier, reader = rig.carrier, rig.reader
+    reader.start(rig.events.append)
     wanted = False
     for _ in range(actions):
-        match rng.randrange(9):
+        share = rng.choice([0.0, 0.001, 0.05, 0.5])
+        match rng.randrange(10):
             case 0:
                 wanted = True
                 reader.begin()
@@ -39,37 +31,39 @@ def abuse(seed: int, actions: int) -> dict[str, int]:
                 wanted = False
                 reader.end()
             case 2:
-                line.plug(rng.random() < 0.5)
+                carrier.plug(rng.random() < 0.5)
             case 3:
-                module.faults = Faults(mute=rng.random() < 0.5, seed=rng.randrange(99))
+                carrier.wire = Wire(mute=rng.random() < 0.5, deaf=rng.random() < 0.3, seed=rng.randrange(99))
             case 4:
-                share = rng.choice([0.0, 0.001, 0.05, 0.5])
-                module.faults = Faults(drop=share, flip=share)
+                carrier.wire = Wire(drop=share, flip=share, junk=share, seed=rng.randrange(99))
             case 5:
-                module.power_cycle()
+                carrier.brown_out(in_frame=rng.random() < 0.5)
             case 6:
-                module.rounds_left = 0
+                carrier.wire = Wire(
+                    split=rng.random() < 0.5, burst=rng.random() < 0.5, wrong_baud=rng.random() < 0.3
+                )
             case 7:
-                module.tags = [EPC] if rng.random() < 0.5 else []
+                carrier.present([EPC] if rng.random() < 0.5 else [])
             case 8:
-                line.write(rng.randbytes(rng.randrange(20)))
-        before = len(events)
-        loop.advance(rng.choice([0.0, 0.01, 0.1, 1.0, 5.0]))
+                carrier.send(rng.randbytes(rng.randrange(300)))
+            case 9 if one.conditions:
+                rng.choice(list(one.conditions.values()))(rig.module, rng.random() < 0.5)
+        before = len(rig.events)
+        rig.run(rng.choice([0.0, 0.01, 0.1, 1.0, 5.0]))
         if not wanted:
-            assert not [one for one in events[before:] if isinstance(one, TagRead)]
-    module.faults = Faults()
-    module.tags = [EPC]
-    line.plug(True)
+            assert not [event for event in rig.events[before:] if isinstance(event, TagRead)]
+    carrier.wire = Wire()
+    for switch in one.conditions.values():
+        switch(rig.module, False)
+    carrier.present([EPC])
+    carrier.plug(True)
     reader.begin()
-    events_before = len(events)
-    loop.advance(60)
-    last = [one for one in events[events_before:] if isinstance(one, TagRead)]
-    assert last, "it does not read any more"
-    assert last[-1].epc == EPC
-    assert last[-1].at > loop.time() - 1
-    turns = [type(one) for one in events if isinstance(one, DeviceLost | DeviceBack)]
+    rig.run(45)
+    last = rig.of(TagRead)[-1]
+    assert last.epc == EPC
+    assert last.at > rig.loop.time() - 5, "it does not read any more"
+    turns = [type(event) for event in rig.events if isinstance(event, DeviceLost | DeviceBack)]
     assert turns == [DeviceLost, DeviceBack] * (len(turns) // 2)
-    assert (module.region, module.power) == (0x03, 2000)
-    reader.close()
-    loop.close()
+    assert rig.stored
+    rig.close()
     return reader.stats()

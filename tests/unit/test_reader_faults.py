@@ -10,38 +10,41 @@ from typing import Any
 
 import pytest
 
-from firmware.loop import SteppedLoop
 from hal.ports import DeviceLost, Event
 from hal.reader.bringup import Row, Sequence
 from hal.reader.serial_reader import SerialReader
-from hal.sim.yrm100 import InlineLine, Module
-from tests.support.readerfaults import Radio, abuse
+from hal.sim.module import InlineModule
+from tests.support.readerfaults import abuse
+from tests.support.readers import FAMILIES, Rig, spec
+
+RADIO = spec("yrm100").settings
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_it_always_reads_again_after_any_faults(seed: int) -> None:
-    abuse(seed, 60)
+@pytest.mark.parametrize("protocol", FAMILIES)
+@pytest.mark.parametrize("seed", range(4))
+def test_it_always_reads_again_after_any_faults(protocol: str, seed: int) -> None:
+    abuse(protocol, seed, 50)
 
 
 def test_back_off_grows_and_starts_over_after_a_stable_time() -> None:
-    loop = SteppedLoop()
-    line = InlineLine(Module(), loop, plugged=False)
+    rig = Rig("yrm100")
+    line = rig.carrier
+    assert isinstance(line, InlineModule)
+    line.plug(False)
     opens: list[float] = []
     real_open = line.open
-    line.open = lambda *args: (opens.append(loop.time()), real_open(*args))[1]  # type: ignore[method-assign]
-    reader = SerialReader("sim", Radio(), loop, line=line)
-    reader.start(lambda _: None)
-    loop.advance(40)
+    line.open = lambda *args: (opens.append(rig.loop.time()), real_open(*args))[1]  # type: ignore[method-assign]
+    rig.reader.start(lambda _: None)
+    rig.run(40)
     waits = [round(b - a, 2) for a, b in zip(opens, opens[1:], strict=False)]
     assert waits[:7] == [0.5, 1, 2, 4, 8, 8, 8]
     line.plug(True)
-    loop.advance(30)
+    rig.run(30)
     opens.clear()
     line.plug(False)
-    loop.advance(1.6)
+    rig.run(1.6)
     assert [round(b - a, 2) for a, b in zip(opens, opens[1:], strict=False)] == [1.0]
-    reader.close()
-    loop.close()
+    rig.close()
 
 
 def test_an_open_that_hangs_is_lost_and_never_piles_up_threads(mocker: Any) -> None:
@@ -58,7 +61,7 @@ def test_an_open_that_hangs_is_lost_and_never_piles_up_threads(mocker: Any) -> N
     mocker.patch("hal.reader.serial_reader.BACKOFF_S", (0.02,))
     loop = asyncio.new_event_loop()
     events: list[Event] = []
-    reader = SerialReader("/dev/ttyX", Radio(), loop)
+    reader = SerialReader("/dev/ttyX", RADIO, loop)
     reader.start(events.append)
     end = time.monotonic() + 0.4
     while time.monotonic() < end:
