@@ -1,0 +1,281 @@
+"""A ThingMagic module (M6E Nano, M7E, Silion) in a portal: bring-up as rows, inventory, what it means. Pure.
+
+Stop and drain first: a module that still streams answers every request with the stream's frames. Then
+everything is set, because it keeps nothing for sure, and region, power, session and filter are read back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hal.reader.bringup import Row
+from hal.reader.events import Alive, Condition, ErrorReply, Event, Response, RoundEnd, Tag
+from hal.reader.port import Meaning, ReaderSettings
+from hal.reader.thingmagic import STREAM_SEARCH, Codec, encode, start_search
+from hal.reader.thingmagic_ops import (
+    ASSERTION,
+    BAD_OPCODE,
+    BAD_PARAMETER,
+    BAD_PROTOCOL,
+    BAD_REGION,
+    GEN2,
+    GEN2_SESSION,
+    GEN2_TARGET,
+    MULTI_START,
+    MULTI_STOP,
+    OPTION_READ_FILTER,
+    RADIO_OFF,
+    REGION_NAMES,
+    REGIONS,
+    STATS_TEMPERATURE,
+    WRONG_COUNT,
+    Meta,
+    Op,
+    Search,
+    in_bootloader,
+)
+from hal.reader.thingmagic_rows import (
+    CHECK_ANTENNAS,
+    CHECK_LINK,
+    CHECK_POWER,
+    CHECK_REGION,
+    CHECK_SUPPLY,
+    Accepts,
+    booted,
+    detected,
+    done,
+    insert_after,
+    refused,
+    row,
+    same,
+    serial,
+    stopped,
+    version,
+)
+
+STOP_S = 1.0
+"""A stopped stream may first say what it still has."""
+QUIET_S = 0.12
+BOOT_S = 0.75
+"""Its application needs about 0.65 s from "boot" to its first answer."""
+ON_MS = 1000
+"""Length of a cycle: a module says something at the end of each, tags or not."""
+METADATA = Meta.COUNT | Meta.RSSI | Meta.ANTENNA | Meta.FREQUENCY | Meta.TIME | Meta.PHASE | Meta.PROTOCOL
+POWER_STEP = 50
+"""Modules round to half a dB, in centi-dBm."""
+HIGHEST_DBM = 33.0
+PORTS = 16
+_SETTINGS_LOST = (BAD_OPCODE, BAD_REGION, BAD_PROTOCOL, RADIO_OFF, 0x0401, 0x0500, ASSERTION)
+"""Errors of a search after which the module must be set up again."""
+_NOT_UNDERSTOOD = (WRONG_COUNT, BAD_PARAMETER, 0x0109)
+
+
+class Family:
+    """Continuous reading ("stream", the only inventory), up to 16 antenna ports, no bus address. Raises
+    ValueError naming the key, its value and what is allowed."""
+
+    gap_s = 0.05
+    silence_s = 1.25
+    round_pause_s = 0.05
+
+    def __init__(self, settings: ReaderSettings) -> None:
+        if settings.region not in REGIONS:
+            known = ", ".join(REGIONS)
+            raise ValueError(f"region {settings.region!r} is not known to a thingmagic; use one of {known}")
+        antennas = tuple(settings.antennas)
+        if not antennas or len(set(antennas)) < len(antennas) or not all(1 <= n <= PORTS for n in antennas):
+            raise ValueError(
+                f"antennas is {list(antennas)}; a thingmagic takes one or several of 1 to {PORTS}, each once"
+            )
+        if settings.session not in range(4):
+            raise ValueError(f"session is {settings.session}; it must be 0 to 3")
+        if settings.address != -1:
+            raise ValueError(f"address is {settings.address}; a thingmagic has none: leave it out")
+        if settings.inventory not in ("", "stream"):
+            raise ValueError(f'inventory is {settings.inventory!r}; a thingmagic has "stream"')
+        wire = settings.power_dbm - settings.power_offset_db
+        if not 0 <= wire <= HIGHEST_DBM:
+            raise ValueError(
+                f"power_dbm {settings.power_dbm:g} with power_offset_db {settings.power_offset_db:g} is "
+                f"{wire:g} dBm on the wire; it must be 0 to {HIGHEST_DBM:g}"
+            )
+        self.codec = Codec()
+        self._region_name = settings.region
+        self._region = REGIONS[settings.region][0]
+        self._power = self._kept_power = round(wire * 100)
+        self._antennas = antennas
+        self._session = settings.session
+        self._with_stats = True
+
+    # -- rows --------------------------------------------------------------------------------------
+
+    def stop_rows(self) -> list[Row[Event]]:
+        """It must say that it has stopped (or that it knows no such command: then nothing runs). What it
+        had still to report comes before that."""
+        stop = encode(Op.MULTI, bytes((0, 0, MULTI_STOP)))
+        return [
+            Row("stop", stop, stopped, STOP_S, 2, CHECK_LINK),
+            Row("drain", b"", None, STOP_S, 0, CHECK_LINK, quiet_s=QUIET_S),
+        ]
+
+    def setup_rows(self, info: dict[str, str]) -> list[Row[Event]]:
+        """``info`` receives model, firmware, hardware, serial, regions, power and antennas in words.
+
+        The list grows while it is gone through: which region number to set, and whether the firmware must
+        be started first, the module says itself.
+        """
+        rows: list[Row[Event]] = []
+        filter_off, session = bytes((1, OPTION_READ_FILTER, 0)), bytes((GEN2, GEN2_SESSION, self._session))
+        target = bytes((GEN2, GEN2_TARGET)) + (b"\x00\x00" if self._session else b"\x01\x00")
+        ports = b"\x02" + bytes(number for port in self._antennas for number in (port, port))
+        rows += [
+            *self.stop_rows(),
+            row("ask for the version", Op.VERSION, b"", version(info)),
+            row("ask which program runs", Op.PROGRAM, b"", self._program(rows, info)),
+            row("ask for the regions", Op.REGIONS, b"", self._regions(rows, info), CHECK_REGION),
+            row("set protocol", Op.SET_PROTOCOL, bytes((0, GEN2)), done(Op.SET_PROTOCOL)),
+            row("look for antennas", Op.GET_ANTENNA, b"\x05", detected(info), optional=True),
+            row("set antennas", Op.SET_ANTENNA, ports, done(Op.SET_ANTENNA), CHECK_ANTENNAS),
+            row("ask for power limits", Op.GET_READ_POWER, b"\x01", self._limits(info), CHECK_POWER),
+            row(
+                "set power",
+                Op.SET_READ_POWER,
+                self._power.to_bytes(2, "big"),
+                done(Op.SET_READ_POWER),
+                CHECK_POWER,
+            ),
+            row("read power back", Op.GET_READ_POWER, b"\x00", self._power_back, CHECK_POWER),
+            row("set session", Op.SET_GEN2, session, done(Op.SET_GEN2)),
+            row("read session back", Op.GET_GEN2, session[:2], same(Op.GET_GEN2, session)),
+            # A from B in turn in the sessions that remember: else a tag is heard once and then rests.
+            row("set target", Op.SET_GEN2, target, done(Op.SET_GEN2), optional=True),
+            row("report repeated reads", Op.SET_OPTION, filter_off, done(Op.SET_OPTION)),
+            row("read that back", Op.GET_OPTION, filter_off[:2], same(Op.GET_OPTION, filter_off)),
+            row("ask for the serial number", Op.HARDWARE, b"\x00\x40", serial(info), optional=True),
+        ]
+        return rows
+
+    def check_rows(
+        self, forgotten: Callable[[], None], *, polling: bool, timeout_s: float
+    ) -> list[Row[Event]]:
+        """Region and power both: one of them may be the module's default."""
+
+        def kept(name: str, cmd: Op, ask: bytes, wanted: bytes) -> Row[Event]:
+            def accepts(event: Event) -> bool | None:
+                reset = isinstance(event, Condition) and event.name == "reset"
+                refused = isinstance(event, ErrorReply) and event.cmd == cmd
+                answered = isinstance(event, Response) and event.cmd == cmd
+                if not (reset or refused or answered):
+                    return None
+                if not isinstance(event, Response) or event.data != wanted:
+                    forgotten()
+                return True
+
+            return Row(name, encode(cmd, ask), accepts, timeout_s, 1, CHECK_LINK)
+
+        power = b"\x00" + self._kept_power.to_bytes(2, "big")
+        return [
+            *(self.stop_rows() if polling else []),
+            kept("are you there", Op.GET_REGION, b"", bytes((self._region,))),
+            kept("is the power kept", Op.GET_READ_POWER, b"\x00", power),
+        ]
+
+    # -- inventory ---------------------------------------------------------------------------------
+
+    def inventory(self) -> bytes:
+        if self._with_stats:
+            search = STREAM_SEARCH | Search.STATS
+            return start_search(on_ms=ON_MS, metadata=METADATA, search=search, stats=STATS_TEMPERATURE)
+        return start_search(on_ms=ON_MS, metadata=METADATA)
+
+    def judge(self, event: Event) -> Meaning:
+        match event:
+            case Tag() | Alive() | RoundEnd():
+                return Meaning.ALIVE
+            case Condition(name="reset"):
+                return Meaning.WRONG
+            case Condition():
+                return Meaning.ALIVE
+            case Response(cmd=Op.MULTI, data=data) if data[:1] == bytes((MULTI_STOP,)):
+                return Meaning.AGAIN
+            case Response(cmd=Op.MULTI, data=data) if data[:1] == bytes((MULTI_START,)):
+                return Meaning.ALIVE
+            case ErrorReply(cmd=Op.MULTI | Op.READ_MULTIPLE, code=code):
+                return self._judge_error(code)
+        return Meaning.NOTHING
+
+    def other_framing(self) -> bool:
+        return False
+
+    def _judge_error(self, code: int) -> Meaning:
+        if code in _NOT_UNDERSTOOD and self._with_stats:
+            self._with_stats = False  # older firmware and clones: without the temperature
+            return Meaning.AGAIN
+        return Meaning.WRONG if code in _SETTINGS_LOST or code in _NOT_UNDERSTOOD else Meaning.ALIVE
+
+    # -- answers that change what follows ----------------------------------------------------------
+
+    def _program(self, rows: list[Row[Event]], info: dict[str, str]) -> Accepts:
+        """In the bootloader: start the firmware, wait for it, and ask for its version."""
+
+        def accepts(event: Event) -> bool | str | None:
+            if not (isinstance(event, Response) and event.cmd == Op.PROGRAM):
+                return refused(event, Op.PROGRAM)
+            if in_bootloader(event.data):
+                insert_after(
+                    rows,
+                    "ask which program runs",
+                    Row("start the firmware", encode(Op.BOOT), booted, 2.0, 1, CHECK_SUPPLY),
+                    Row("wait for it", b"", None, 2 * BOOT_S, 0, CHECK_SUPPLY, quiet_s=BOOT_S),
+                    row("ask for the version again", Op.VERSION, b"", version(info)),
+                )
+            return True
+
+        return accepts
+
+    def _regions(self, rows: list[Row[Event]], info: dict[str, str]) -> Accepts:
+        """Set the first of the region's numbers that the module has, and read it back."""
+
+        def accepts(event: Event) -> bool | str | None:
+            if not (isinstance(event, Response) and event.cmd == Op.REGIONS):
+                return refused(event, Op.REGIONS)
+            info["regions"] = ", ".join(REGION_NAMES.get(code, f"{code:02X}") for code in event.data)
+            for code in REGIONS[self._region_name]:
+                if code in event.data:
+                    self._region, region = code, bytes((code,))
+                    insert_after(
+                        rows,
+                        "ask for the regions",
+                        row("set region", Op.SET_REGION, region, done(Op.SET_REGION), CHECK_REGION),
+                        row(
+                            "read region back", Op.GET_REGION, b"", same(Op.GET_REGION, region), CHECK_REGION
+                        ),
+                    )
+                    return True
+            return f"it has no region for {self._region_name!r}, only {info['regions']}"
+
+        return accepts
+
+    def _limits(self, info: dict[str, str]) -> Accepts:
+        def accepts(event: Event) -> bool | str | None:
+            if isinstance(event, ErrorReply) and event.cmd == Op.GET_READ_POWER:
+                return True  # older firmware does not know its limits; it will refuse what is too much
+            if not (isinstance(event, Response) and event.cmd == Op.GET_READ_POWER and len(event.data) == 7):
+                return None
+            highest, lowest = (int.from_bytes(event.data[at : at + 2], "big", signed=True) for at in (3, 5))
+            info["power"] = f"{lowest / 100:g} to {highest / 100:g} dBm"
+            if lowest <= self._power <= highest:
+                return True
+            return f"{self._power / 100:g} dBm is wanted and the module does {info['power']}"
+
+        return accepts
+
+    def _power_back(self, event: Event) -> bool | str | None:
+        answered = isinstance(event, Response) and event.cmd == Op.GET_READ_POWER
+        if not isinstance(event, Response) or not answered or len(event.data) != 3:
+            return refused(event, Op.GET_READ_POWER)
+        kept = int.from_bytes(event.data[1:], "big")
+        if abs(kept - self._power) > POWER_STEP:
+            return f"{self._power / 100:g} dBm was set and it answers {event.data.hex()}"
+        self._kept_power = kept
+        return True
