@@ -1,0 +1,1 @@
+"""Portal and price point policy: which tags are goods, whose they are, whether that is all. Pure."""
