@@ -47,6 +47,7 @@ class Codec:
         self._longest = LONGEST[direction]
         self._ports = ports
         self._buffer = b""
+        self._spare = 0  # so many of the next bytes were counted in a frame already
         self._channels = CHANNELS
 
     @property
@@ -64,6 +65,7 @@ class Codec:
 
     def reset(self) -> None:
         self._buffer = b""
+        self._spare = 0
 
     def _scan(self, data: bytes, final: bool) -> list[Event]:
         events: list[Event] = []
@@ -74,7 +76,7 @@ class Codec:
                 header = data.find(HEADER, at)
                 if header < 0:
                     header = end
-                counters.junk += header - at
+                self._skip(header - at)
                 at = header
                 continue
             have = end - at
@@ -85,7 +87,7 @@ class Codec:
                 or (have > 3 and length - 2 > longest[data[at + 3]])
                 or (final and have < length)
             ):
-                counters.junk += 1
+                self._skip(1)
                 at += 1
                 continue
             if have < length:
@@ -93,20 +95,27 @@ class Codec:
             frame = data[at : at + length]
             if sum(frame) & 0xFF:
                 counters.bad_checks += 1
-                counters.junk += 1
-                at += 1
-                continue
-            event = self._event(frame[3], frame[4:-1])
-            if event is None:
-                counters.dropped_tags += 1
-                counters.junk += 1
+                self._skip(1)
                 at += 1
                 continue
             counters.frames += 1
+            event = self._event(frame[3], frame[4:-1])
+            if event is None:
+                # An odd frame, or a damaged one that passed by chance and may hide a good one: look inside.
+                counters.dropped_tags += 1
+                self._spare = max(self._spare, length) - 1
+                at += 1
+                continue
+            if self._spare:
+                self._spare = max(0, self._spare - length)
             events.append(event)
             at += length
         self._buffer = data[at:]
         return events
+
+    def _skip(self, count: int) -> None:
+        self.counters.junk += max(0, count - self._spare)
+        self._spare = max(0, self._spare - count)
 
     # -- one frame whose sum holds -----------------------------------------------------------------
 
