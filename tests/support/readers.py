@@ -84,7 +84,49 @@ def _yrm100() -> Spec:
     )
 
 
-_SPECS: dict[str, Callable[[], Spec]] = {"yrm100": _yrm100}
+def _r2000() -> Spec:
+    from hal.reader.events import Tag
+    from hal.reader.r2000 import MAX_FRAME, encode_tag
+    from hal.reader.r2000_commands import Cmd
+    from hal.sim.r2000 import SimModule
+
+    def unplug(m: Any, on: bool) -> None:
+        m.missing = {2, 3, 4} if on else {3, 4}
+
+    return Spec(
+        settings=Settings("r2000", region="eu", power_dbm=26, antennas=(1, 2)),
+        stored=lambda m: (m.region, set(m.power)) == (b"\x02\x02\x05", {26}),
+        refuse_region=lambda m: m.refuse.add(Cmd.SET_REGION),
+        refuse_power=lambda m: m.refuse.add(Cmd.SET_POWER),
+        tag=lambda epc: encode_tag(Cmd.FAST_SWITCH, Tag(epc, len(epc) // 2 << 11, 69), 5),
+        max_frame=MAX_FRAME,
+        bad=(
+            ({"region": "mars"}, "cn900"),
+            ({"power_dbm": 34.0}, "0 to 33"),
+            ({"power_dbm": 20.5}, "whole dBm"),
+            ({"session": 4}, "session"),
+            ({"session": 1, "inventory": "real-time"}, "session"),
+            ({"antennas": (1, 9)}, "1 to 8"),
+            ({"antennas": (2, 2)}, "once"),
+            ({"address": 256}, "0 to 254"),
+            ({"inventory": "multi"}, "fast-switch"),
+        ),
+        conditions={"antenna-missing": unplug},
+        variants={
+            "8 ports": lambda population: SimModule(population, ports=8),
+            "phase": lambda population: SimModule(population, phase=True),
+            "another address": lambda population: SimModule(population, address=7),
+            "no antenna detector": lambda population: SimModule(
+                population, refuse=frozenset((Cmd.SET_DETECTOR,))
+            ),
+        },
+        inventories=("", "real-time", "fast-switch", "session"),
+        wrong_address=9,
+        invents=1,
+    )
+
+
+_SPECS: dict[str, Callable[[], Spec]] = {"yrm100": _yrm100, "r2000": _r2000}
 FAMILIES = tuple(_SPECS)
 
 
