@@ -11,6 +11,7 @@ empty. Where both would, the model decides that reader info (21) named last; bef
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from hal.reader.crc import mcrf4xx
@@ -27,6 +28,7 @@ from hal.reader.events import (
 )
 from hal.reader.uhfreader18_frames import (
     UNPLUGGED,
+    ReaderInfo,
     Record,
     encode,
     parse_heartbeat,
@@ -58,8 +60,15 @@ class Codec:
         self.heard: int | None = None
         """The address in the last good frame."""
         self.asked: int | None = None
+        self.differs: Callable[[ReaderInfo], str | None] | None = None
+        """Set by whoever gave the reader its settings: what in reader info contradicts them. Then a reader
+        that has lost them is told as a condition (``reset``)."""
+        self.unplugged: set[int] = set()
+        """Antennas that the last heartbeat called unplugged and that have not been heard since. Heartbeats
+        are 30 s apart: every reader info in between says it again."""
         self.pushed = 0
         self.pushed_bare = 0
+        self._type: int | None = None
         self._host = direction == "host"
         self._longest = LONGEST_COMMAND if self._host else LONGEST_REPLY
         self._buffer = bytearray()
@@ -157,14 +166,15 @@ class Codec:
             if len(beat.antennas) == 16:
                 self.model = Model(self.model.name, self.model.form, 16)
             events.append(Alive("heartbeat", data))
-            for port, state in enumerate(beat.antennas, 1):
-                if state == UNPLUGGED:
-                    events.append(Condition("antenna-missing", ERRORS[Status.ANTENNA], antenna=port))
+            self.unplugged = {port for port, state in enumerate(beat.antennas, 1) if state == UNPLUGGED}
+            self._tell_unplugged(events)
         elif status == Status.OK and len(data) > 1:
             # One length byte and one RSSI beside Ant: with whole words in the EPC the sizes' parity tells.
             one = parse_records(data, 1, 1) if len(data) % 2 else None
             if one is not None:
-                events.append(_tag(one[0], self._antenna(data[0])))
+                antenna = self._antenna(data[0])
+                self.unplugged.discard(antenna)
+                events.append(_tag(one[0], antenna))
             elif len(data) % 2 == 0 and len(data) <= 62:
                 self.pushed_bare += 1
                 events.append(_tag(Record(data), 1))
@@ -174,13 +184,24 @@ class Codec:
             self.counters.unknown += 1
 
     def _learn(self, events: list[Event], cmd: int, data: bytes) -> None:
-        if cmd == Cmd.INFO and (info := parse_info(data)) is not None:
-            self.model = model(info.type)
+        if cmd == Cmd.INFO and len(data) > 2 and data[2] != self._type:
+            self._type = data[2]
+            self.model = model(data[2])
+        if cmd == Cmd.INFO:
+            self._tell_unplugged(events)
+        if cmd == Cmd.INFO and self.differs is not None:
+            info = parse_info(data, self.model.ports)
+            if info is not None and (what := self.differs(info)) is not None:
+                events.append(Condition("reset", f"the reader has lost its settings: {what}"))
         elif cmd == Cmd.PORT_POWERS and len(data) in (1, 4, 8, 16) and self.model.form == "288":
             self.model = Model(self.model.name, "288", len(data))
         elif cmd == Cmd.TEMPERATURE and len(data) == 2:
             celsius = float(data[1] if data[0] else -data[1])
             events.append(Condition("temperature", f"{celsius:g} °C", celsius))
+
+    def _tell_unplugged(self, events: list[Event]) -> None:
+        for port in sorted(self.unplugged):
+            events.append(Condition("antenna-missing", ERRORS[Status.ANTENNA], antenna=port))
 
     def _antenna(self, byte: int) -> int:
         """A number 0..15 with sixteen ports, else the lowest antenna of the mask; 0 is in no mask."""

@@ -8,15 +8,17 @@ that one that restarts in the middle of an inventory sends with our region and p
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from hal.reader.bringup import Row
 from hal.reader.events import Alive, Condition, ErrorReply, Event, Response, RoundEnd, Tag
 from hal.reader.port import Meaning, ReaderSettings
 from hal.reader.uhfreader18 import Codec
 from hal.reader.uhfreader18_frames import ReaderInfo, encode, parse_info
-from hal.reader.uhfreader18_ops import BANDS, BAUDS, Cmd, Status
+from hal.reader.uhfreader18_ops import BANDS, BAUDS, MODELS, Cmd, Status
 
 CHECK_LINK = "TX and RX are not swapped, the baud rate (57600 on most, 115200 on some), address, and supply"
+CHECK_MODEL = f"{CHECK_LINK}; antennas and inventory in the board file against this model"
 CHECK_REGION = "the region in the board file; this reader may be built for another one"
 CHECK_POWER = "power_dbm and power_offset_db in the board file against the reader's data sheet"
 CHECK_ANTENNAS = "antennas in the board file against the connectors that this reader has"
@@ -94,8 +96,10 @@ class Family:
     def stop_rows(self) -> list[Row[Event]]:
         """Leave real-time mode where we are in it, end a running inventory, wait until the line is quiet."""
         pushing, self._running, self._pushing = self._push, False, False
+        self.codec.differs = None
+        self.codec.unplugged.clear()
         return [
-            *([self._leave_row(retries=3)] if pushing else []),
+            *([self._leave_row(optional=False)] if pushing else []),
             Row("stop and drain", self._frame(Cmd.STOP), None, 1.5, 2, CHECK_LINK, quiet_s=0.15),
         ]
 
@@ -108,20 +112,26 @@ class Family:
         older = self.codec.pushed_bare > 0 or self.codec.model.form == "18"
         mask, band, power = self._mask, self._band.wire, bytes((self._power,))
         rows = [
-            self._leave_row(retries=1),
+            self._leave_row(optional=True),
             *(
                 [self._row("leave scan mode", Cmd.WORK_MODE_18, bytes(6), _done, optional=True)]
                 if older
                 else []
             ),
             Row("stop and drain", self._frame(Cmd.STOP), None, 1.5, 2, CHECK_LINK, quiet_s=0.15),
-            self._row("ask for the model", Cmd.INFO, b"", self._identified(info), CHECK_ANTENNAS),
+            self._row("ask for the model", Cmd.INFO, b"", self._identified(info), CHECK_MODEL),
             self._row("ask for the number of ports", Cmd.PORT_POWERS, b"", _tried, optional=True),
             self._row("set region", Cmd.FREQUENCY, band, _done, CHECK_REGION),
             self._row("set power", Cmd.POWER, power, _done, CHECK_POWER),
             # Readers with more than four ports take the mask in two bytes, the others in one.
             self._row(
-                "set antennas (two bytes)", Cmd.ANTENNAS, b"\x00" + mask.to_bytes(2, "big"), self._wide
+                "set antennas (two bytes)",
+                Cmd.ANTENNAS,
+                b"\x00" + mask.to_bytes(2, "big"),
+                self._wide,
+                CHECK_ANTENNAS,
+                retries=1 if mask < 0x10 else 3,
+                optional=mask < 0x10,
             ),
         ]
         if mask < 0x10:
@@ -135,6 +145,7 @@ class Family:
                 self._row("set real-time mode", Cmd.PUSH_SETTINGS, self._push_settings, _done, CHECK_MODE),
                 self._row("set heartbeat", Cmd.HEARTBEAT, bytes((0x80 | HEARTBEAT,)), _done, CHECK_MODE),
             ]
+        # Whoever takes inventory hears of a loss from the codec; until then the rows themselves compare.
         return [*rows, self._row("read settings back", Cmd.INFO, b"", self._read_back, CHECK_POWER)]
 
     def check_rows(
@@ -149,7 +160,8 @@ class Family:
             return True if isinstance(event, Response) else _refused(event)
 
         def mode(event: Event, cmd: Cmd) -> bool | str | None:
-            if isinstance(event, Response) and self._left_mode(event, polling):
+            # Whether the command that begins it was heard is not known before its answer.
+            if isinstance(event, Response) and (self._pushing or not polling) and self._left_mode(event):
                 forgotten()
             return True if isinstance(event, Response) else _refused(event)
 
@@ -165,6 +177,7 @@ class Family:
         """Answer mode: one round on the next antenna. Real-time mode: begin it; from then on only ask, in
         turns, whether settings and mode still hold (setting the mode again would wear the reader's flash)."""
         self._running = True
+        self.codec.differs = self._difference
         self._pushed = self.codec.pushed
         self._round += 1
         if self._push:
@@ -217,8 +230,9 @@ class Family:
             self._pushing = True
             return Meaning.AGAIN
         if isinstance(event, Response) and event.cmd in (Cmd.INFO, Cmd.PUSH_READ) and self._running:
-            wrong = self._differs(event) or self._left_mode(event, self._running)
-            return Meaning.WRONG if wrong else Meaning.AGAIN
+            return Meaning.WRONG if self._left_mode(event) else Meaning.AGAIN
+        if isinstance(event, Condition) and event.name == "reset":
+            return Meaning.WRONG
         if isinstance(event, Tag | Alive):
             # AGAIN: the next question. Without it, one that was lost on the line would have been the last.
             return Meaning.AGAIN if self._running else Meaning.ALIVE
@@ -255,17 +269,18 @@ class Family:
     def _differs(self, event: Event) -> bool:
         if not (isinstance(event, Response) and event.cmd == Cmd.INFO):
             return False
-        info = parse_info(event.data)
+        info = parse_info(event.data, self.codec.model.ports)
         return info is None or self._difference(info) is not None
 
-    def _left_mode(self, event: Response, pushing: bool) -> bool:
+    def _left_mode(self, event: Response) -> bool:
         if event.cmd != Cmd.PUSH_READ:
             return False
-        return event.data[:1] != (b"\x01" if pushing else b"\x00") or event.data[1:6] != self._push_settings
+        return event.data[:6] != bytes((self._pushing,)) + self._push_settings
 
     def _read_back(self, event: Event, cmd: Cmd) -> bool | str | None:
         if isinstance(event, Response):
-            info = parse_info(event.data)
+            info = parse_info(event.data, self.codec.model.ports)
+            self._pushed = self.codec.pushed
             return (self._difference(info) or True) if info else "reader info is too short"
         return _refused(event)
 
@@ -278,7 +293,7 @@ class Family:
                 return "reader info is too short"
             model = self.codec.model
             info["model"], info["firmware"] = model.name, said.version
-            if max(self._antennas) > model.ports:
+            if max(self._antennas) > model.ports and said.type in MODELS:
                 return f"antennas is {list(self._antennas)}, but a {model.name} has {model.ports}"
             if self._push and model.form == "18":
                 return f"a {model.name} has no real-time mode"
@@ -289,6 +304,9 @@ class Family:
     def _wide(self, event: Event, cmd: Cmd) -> bool | str | None:
         if isinstance(event, Response):
             self._two_bytes = True
+            model = self.codec.model
+            if max(self._antennas) > 8 and model.ports < 16:
+                self.codec.model = replace(model, ports=16)  # a type that is not listed, but it takes them
             return True
         return True if self._mask < 0x10 and isinstance(event, ErrorReply) else _refused(event)
 
@@ -302,11 +320,11 @@ class Family:
     def _frame(self, cmd: Cmd, data: bytes = b"") -> bytes:
         return encode(cmd, data, address=self._address)
 
-    def _leave_row(self, retries: int) -> Row[Event]:
-        # Readers without that mode refuse, a busy one does not answer: neither is in it.
-        return self._row(
-            "leave real-time mode", Cmd.WORK_MODE, b"\x00", _tried, retries=retries, optional=True
-        )
+    def _leave_row(self, optional: bool) -> Row[Event]:
+        # One that may never have been in it: readers without that mode refuse, a busy one does not answer.
+        tries, judge = (1, _tried) if optional else (3, _done)
+        name = "leave real-time mode"
+        return self._row(name, Cmd.WORK_MODE, b"\x00", judge, retries=tries, optional=optional)
 
     def _row(
         self,

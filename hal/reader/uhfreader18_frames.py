@@ -93,14 +93,16 @@ def parse_records(data: bytes, at: int, count: int, rssi: bool = True) -> list[R
     return records if at == end else None
 
 
-def parse_info(data: bytes) -> ReaderInfo | None:
-    """Version[2] Type TrType dmaxfre dminfre Power ScanTime [Ant Beep Ant9..16 CheckAnt]; None: too short."""
+def parse_info(data: bytes, ports: int | None = None) -> ReaderInfo | None:
+    """Version[2] Type TrType dmaxfre dminfre Power ScanTime [Ant Beep Ant9..16 CheckAnt]; None: too short.
+
+    ``ports``: of this reader, where more is known than its type byte says."""
     if len(data) < 8:
         return None
     antennas = None
     if len(data) >= 9:
         antennas = data[8] & 0x0F
-        if len(data) >= 11 and model(data[2]).ports > 4:
+        if len(data) >= 11 and (ports or model(data[2]).ports) > 4:
             antennas = data[10] << 8 | data[8]
     return ReaderInfo(
         f"{data[0]}.{data[1]}",

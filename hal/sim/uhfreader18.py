@@ -151,7 +151,7 @@ class SimModule:
         cmd, data = frame[2], frame[3:-2]
         if frame[1] not in (self.address, 0xFF):
             return b""
-        if self._busy and not (cmd == Cmd.STOP and not mcrf4xx(frame)):
+        if self._busy and (cmd != Cmd.STOP or self.model == "18" or mcrf4xx(frame)):
             return b""
         if self.mode and cmd not in _IN_PUSH and self.model != "18":
             return b""

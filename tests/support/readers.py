@@ -84,6 +84,101 @@ def _yrm100() -> Spec:
     )
 
 
+def _uhfreader18() -> Spec:
+    from hal.reader.uhfreader18_frames import Record, record_bytes, reply
+    from hal.reader.uhfreader18_ops import BANDS, Cmd
+    from hal.sim.uhfreader18 import Kept, SimModule
+
+    def unplug(m: Any, on: bool) -> None:
+        m.unplugged = {1} if on else set()
+
+    return Spec(
+        settings=Settings("uhfreader18", baud=57600, region="cn900", power_dbm=26, session=1),
+        stored=lambda m: m.set == Kept(BANDS["cn900"].wire, 26, 1, 3, m.model != "18"),
+        refuse_region=lambda m: m.refuse.add(Cmd.FREQUENCY),
+        refuse_power=lambda m: m.refuse.add(Cmd.POWER),
+        tag=lambda epc: reply(Cmd.INVENTORY, 3, b"\1\1" + record_bytes(Record(epc, 0x48))),
+        max_frame=256,
+        bad=(
+            ({"region": "mars"}, "cn900"),
+            ({"power_dbm": 34.0}, "0 to 33"),
+            ({"power_dbm": 20.5}, "whole dBm"),
+            ({"session": 4}, "session"),
+            ({"antennas": (1, 17)}, "1 to 16"),
+            ({"antennas": (2, 2)}, "different"),
+            ({"address": 256}, "0 to 254"),
+            ({"inventory": "multi"}, "push"),
+            ({"baud": 921600}, "57600"),
+        ),
+        conditions={"antenna-missing": unplug},
+        variants={
+            "18": lambda population: SimModule(population, "18"),
+            "8-port": lambda population: SimModule(population, "8-port"),
+            "16-port": lambda population: SimModule(population, "16-port"),
+            "several tags in a frame": lambda population: SimModule(population, per_frame=4),
+            "another address": lambda population: SimModule(population, address=7),
+            "left in real-time mode": _left_pushing,
+        },
+        inventories=("", "answer", "push"),
+        wrong_address=9,
+        dbm=False,
+    )
+
+
+def _left_pushing(population: Population) -> Module:
+    from hal.sim.uhfreader18 import SimModule
+
+    one = SimModule(population)
+    one.mode = 1
+    return one
+
+
+def _thingmagic() -> Spec:
+    from hal.reader.events import Tag
+    from hal.reader.thingmagic import encode_tag
+    from hal.reader.thingmagic_ops import Op
+    from hal.sim.thingmagic import SimModule
+
+    def stored(m: Any) -> bool:
+        own = m.settings
+        return (
+            own.region in (0x01, 0x0D)
+            and (own.read_power, own.session, own.antennas, own.protocol) == (2450, 1, (2, 1), 5)
+            and not own.filters_repeats
+        )
+
+    return Spec(
+        settings=Settings("thingmagic", region="us", power_dbm=24.5, session=1, antennas=(2, 1)),
+        stored=stored,
+        refuse_region=lambda m: m.refuse.add(Op.SET_REGION),
+        refuse_power=lambda m: m.refuse.add(Op.SET_READ_POWER),
+        tag=lambda epc: encode_tag(Tag(epc, len(epc) // 2 << 11, 0xC4, 1, -60.0, 922_250, 90, 1, 12)),
+        max_frame=256,
+        bad=(
+            ({"region": "mars"}, "cn900"),
+            ({"power_dbm": 40.0}, "0 to 33"),
+            ({"power_dbm": -1.0}, "0 to 33"),
+            ({"session": 4}, "session"),
+            ({"antennas": (1, 17)}, "1 to 16"),
+            ({"antennas": (1, 1)}, "each once"),
+            ({"address": 3}, "address"),
+            ({"inventory": "multi"}, "stream"),
+        ),
+        conditions={
+            "hot": lambda m, on: setattr(m.trouble, "hot", on),
+            "return-loss": lambda m, on: setattr(m.trouble, "return_loss", on),
+        },
+        variants={
+            "nano": lambda population: SimModule(population, "nano"),
+            "silion": lambda population: SimModule(population, "silion"),
+            "in its bootloader": lambda population: SimModule(population, bootloader=True),
+            "empty EPCs": lambda population: SimModule(population, empty_epc_every=3),
+        },
+        inventories=("", "stream"),
+        temperature=True,
+    )
+
+
 def _r2000() -> Spec:
     from hal.reader.events import Tag
     from hal.reader.r2000 import MAX_FRAME, encode_tag
@@ -126,7 +221,12 @@ def _r2000() -> Spec:
     )
 
 
-_SPECS: dict[str, Callable[[], Spec]] = {"yrm100": _yrm100, "r2000": _r2000}
+_SPECS: dict[str, Callable[[], Spec]] = {
+    "yrm100": _yrm100,
+    "thingmagic": _thingmagic,
+    "uhfreader18": _uhfreader18,
+    "r2000": _r2000,
+}
 FAMILIES = tuple(_SPECS)
 
 
