@@ -119,7 +119,7 @@ class App:
                 self.display,
                 self.boot,
                 self.uplink.live,
-                self.memory.keep,
+                self.papers,
             )
         )
         self.station.linked(self.uplink.link)
@@ -133,7 +133,7 @@ class App:
         self.pins.start(self._input)
         if reader is not None:
             reader.start(self.station.post)
-            reader.begin()
+            self.station.reader(reader)
         self.guard.at(self.loop.time() + FIRST_READING_S, self._first_reading)
         if self._strict is not None:
             log.error("%s", self._strict)

@@ -18,10 +18,18 @@ from msgspec import Struct
 
 from firmware.boardschema import Board, Site
 from firmware.gate.timing import RANGES, TRIES, Timing
+from firmware.portal.timing import RANGES as PORTAL_RANGES
+from firmware.portal.timing import Timing as PortalTiming
 from hal.ports import INPUTS, OUTPUTS
 
-NEEDED_INPUTS = ("leaf", "beam_outer", "beam_inner", "fire")
-NEEDED_OUTPUTS = ("release",)
+GATES = ("entry", "exit")
+NEEDED_INPUTS = {
+    "entry": ("leaf", "beam_outer", "beam_inner", "fire"),
+    "exit": ("leaf", "beam_outer", "beam_inner", "fire"),
+    "portal": ("occupied",),
+    "pricepoint": (),
+}
+NEEDED_OUTPUTS = {"entry": ("release",), "exit": ("release",)}
 MODELS = {"Raspberry Pi 4": "pi4", "Raspberry Pi 5": "pi5", "Raspberry Pi Zero 2": "zero2w"}
 """Start of /proc/device-tree/model to the board file's name for it."""
 
@@ -76,6 +84,11 @@ def device_tree_fault(board: Board, model_file: Path = Path("/proc/device-tree/m
 def gate_timing(board: Board) -> Timing:
     """The gate's limits. Raises ValueError when two of them contradict each other."""
     return Timing(**{name: getattr(board.gate, name) for name in (*RANGES, *TRIES)})
+
+
+def portal_timing(board: Board) -> PortalTiming:
+    """The portal's times. Raises ValueError when two of them contradict each other."""
+    return PortalTiming(**{name: getattr(board.portal, name) for name in PORTAL_RANGES})
 
 
 def _read(path: Path, if_missing: str) -> dict[str, Any]:
@@ -145,9 +158,15 @@ def _structs(hint: Any) -> Iterator[type[Struct]]:
 
 
 def _board_faults(board: Board) -> Iterator[str]:
-    yield from _name_faults("input", board.pins.inputs, INPUTS, NEEDED_INPUTS)
-    yield from _name_faults("output", board.pins.outputs, OUTPUTS, NEEDED_OUTPUTS)
+    role = board.board.role
+    yield from _name_faults("input", board.pins.inputs, INPUTS, NEEDED_INPUTS[role])
+    yield from _name_faults("output", board.pins.outputs, OUTPUTS, NEEDED_OUTPUTS.get(role, ()))
     yield from _pin_faults(board)
+    yield from _gate_faults(board) if role in GATES else _reading_faults(board)
+    yield from _simulation_faults(board)
+
+
+def _gate_faults(board: Board) -> Iterator[str]:
     release = board.pins.outputs.get("release")
     if release is not None:
         if release.energised == "on":
@@ -174,7 +193,31 @@ def _board_faults(board: Board) -> Iterator[str]:
         yield f"gate.motor is false, but pins.outputs.{min(motors)} is given"
     if board.camera is None and board.scanner is None:
         yield "no source of codes: give a [camera] or a [scanner]"
-    yield from _simulation_faults(board)
+
+
+def _reading_faults(board: Board) -> Iterator[str]:
+    """A portal or a price point: a reader, and none of a gate's lines."""
+    role = board.board.role
+    if board.reader is None:
+        yield f"a {role} needs a [reader]"
+    for name in ("release", "motor_open", "motor_close"):
+        if name in board.pins.outputs:
+            yield f"pins.outputs.{name}: a {role} has no leaf"
+    if role == "portal":
+        try:
+            portal_timing(board)
+        except ValueError as error:
+            yield f"portal: {error}"
+        if board.portal.payment == "store" and board.camera is None and board.scanner is None:
+            yield 'portal.payment is "store": give a [camera] or a [scanner] that reads the payment code'
+        if board.display.driver == "none" and board.portal.payment == "store":
+            yield 'portal.payment is "store": give a [display], nobody pays a price that is not shown'
+        used = board.reader.antennas if board.reader is not None else []
+        for antenna in board.portal.veto_antennas:
+            if antenna not in used:
+                yield f"portal.veto_antennas: antenna {antenna} is not in reader.antennas"
+        if used and set(used) <= set(board.portal.veto_antennas):
+            yield "portal.veto_antennas names every antenna: none is left for the portal itself"
 
 
 def _name_faults(what: str, given: dict[str, Any], known: Any, needed: tuple[str, ...]) -> Iterator[str]:
@@ -200,8 +243,11 @@ def _pin_faults(board: Board) -> Iterator[str]:
 
 def _simulation_faults(board: Board) -> Iterator[str]:
     simulated = board.board.model == "simulated"
-    if (board.pins.factory == "mock") != simulated:
+    wanted = ("mock" if simulated else "lgpio", *(() if board.board.role in GATES else ("none",)))
+    if board.pins.factory not in wanted:
         yield f'pins.factory: "{board.pins.factory}" does not fit board.model = "{board.board.model}"'
+    if board.pins.factory == "none" and (board.pins.inputs or board.pins.outputs):
+        yield 'pins.factory is "none", but lines are given'
     if simulated and board.sim is None:
         yield "a simulated board needs a [sim] section"
     if not simulated:

@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from firmware.portalschema import Antenna, PortalSection, PricepointSection
+
 Short = Annotated[float, Meta(ge=0.001, le=1)]
 PinNumber = Annotated[int, Meta(ge=0, le=27)]
 Id = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}$")]
@@ -24,8 +26,8 @@ class BoardSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     model: Literal["simulated", "pi4", "pi5", "zero2w"]
     """The board's model; on a Pi it is checked against the device tree."""
-    role: Literal["entry", "exit"]
-    """Which way shoppers pass: in through an entry, out through an exit."""
+    role: Literal["entry", "exit", "portal", "pricepoint"]
+    """What it is in the shop: a gate in or out, the checkout portal, a price point on a shelf."""
     description: Annotated[str, Meta(max_length=200)] = ""
     """One line for people."""
 
@@ -59,13 +61,13 @@ class OutputPin(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class PinsSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The lines of the gate."""
+    """The board's lines."""
 
-    factory: Literal["lgpio", "mock"]
-    """``lgpio`` on a Pi; ``mock`` in the simulation. Never chosen by itself."""
-    inputs: dict[str, InputPin]
-    """By name: leaf, beam_outer, beam_inner, fire, help."""
-    outputs: dict[str, OutputPin]
+    factory: Literal["lgpio", "mock", "none"]
+    """``lgpio`` on a Pi; ``mock`` in the simulation; ``none``: no lines. Never chosen by itself."""
+    inputs: dict[str, InputPin] = {}
+    """By name: leaf, beam_outer, beam_inner, fire, help; of a portal occupied, crowded, help."""
+    outputs: dict[str, OutputPin] = {}
     """By name: release, motor_open, motor_close, lamp_green, lamp_red, buzzer."""
 
 
@@ -144,22 +146,30 @@ class ScannerSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class ReaderSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An RFID module on a UART."""
 
-    protocol: Literal["yrm100"]
-    """The module's wire protocol."""
+    protocol: Literal["yrm100", "thingmagic", "uhfreader18", "r2000"]
+    """The module's wire protocol (docs/field-guide.md names the modules)."""
     port: Line
     """Serial device; ``sim`` = the simulated module on a pseudo-terminal."""
-    baud: Literal[9600, 38400, 57600, 115200, 230400, 921600] = 115200
+    baud: Literal[9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600] = 115200
     """Line speed, baud."""
-    region: Literal["cn900", "cn800", "us", "eu", "kr"] = "cn900"
-    """Radio region; local rules apply."""
+    region: Literal["cn900", "cn800", "us", "eu", "kr", "jp", "in", "au"] = "cn900"
+    """Radio region; local rules apply, and not every module has every one."""
     power_dbm: Annotated[float, Meta(ge=0, le=33)] = 20.0
     """Transmit power at the antenna port, dBm."""
     power_offset_db: Annotated[float, Meta(ge=-10, le=10)] = 0.0
     """What the module adds to the power it is told: 6 on the 26 dBm YRM100; measure it, dB."""
+    antennas: tuple[Antenna, ...] = (1,)
+    """Ports to use, from 1."""
+    session: Annotated[int, Meta(ge=0, le=3)] = 0
+    """Gen2 session. 0 reads every tag again and again, which a portal's decision needs."""
+    inventory: Literal["", "answer", "push", "real-time", "fast-switch", "session"] = ""
+    """The protocol's way of taking inventory; absent: its default."""
+    address: Annotated[int, Meta(ge=-1, le=255)] = -1
+    """The module's bus address where the protocol has one; -1: its default."""
 
 
 class BasketSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a burst of tags becomes a basket."""
+    """How a gate with a reader closes a burst of tags (a portal decides better: ``[portal]``)."""
 
     quiet_s: Annotated[float, Meta(ge=0.2, le=10)] = 1.0
     """No new tag for so long ends the burst, s (a fixed quiet time: the basket is provisional)."""
@@ -238,12 +248,14 @@ class Board(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A whole board file."""
 
     board: BoardSection
-    pins: PinsSection
+    pins: PinsSection = PinsSection(factory="none")
     gate: GateSection = msgspec.field(default_factory=GateSection)
     camera: CameraSection | None = None
     decoder: DecoderSection = msgspec.field(default_factory=DecoderSection)
     scanner: ScannerSection | None = None
     reader: ReaderSection | None = None
+    portal: PortalSection = msgspec.field(default_factory=PortalSection)
+    pricepoint: PricepointSection = msgspec.field(default_factory=PricepointSection)
     basket: BasketSection = msgspec.field(default_factory=BasketSection)
     display: DisplaySection = msgspec.field(default_factory=DisplaySection)
     admission: AdmissionSection = msgspec.field(default_factory=AdmissionSection)

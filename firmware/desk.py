@@ -24,6 +24,8 @@ class Opened:
     stats: JournalStats
     spent: dict[tuple[bytes, str], int]
     open_admissions: list[OpenAdmission]
+    open_basket: tuple[int, int] | None = None
+    """(epoch, seq of its first version) of a basket that was neither paid nor closed."""
 
 
 class JournalDesk:
@@ -85,7 +87,9 @@ class JournalDesk:
     def _get(self) -> Journal:
         if self._journal is None:
             journal = self._opener()
-            report = Opened(journal.stats(), journal.spent(), journal.open_admissions())
+            report = Opened(
+                journal.stats(), journal.spent(), journal.open_admissions(), journal.open_basket()
+            )
             self._journal = journal
             self._guard.post(self._opened, report)
         return self._journal

@@ -75,7 +75,7 @@ def camera_source(board: Board, data: Path) -> Source:
 
 @dataclass(frozen=True)
 class Hardware:
-    """The gate's lines and, on a simulated board, the world behind them."""
+    """The board's lines and, on a simulated board, the world behind them."""
 
     pins: Pins
     world: Any
@@ -97,29 +97,35 @@ def open_hardware(
     fault: Callable[[str, BaseException], None] | None = None,
 ) -> Hardware:
     """Claim the pins at their safe values. Raises PinsError, OSError."""
-    from hal.pins.gpio import PinIn, open_pins
+    from hal.pins.outputs import PinIn
 
     ins = [PinIn(n, p.pin, p.active_low, p.pull, p.debounce_s) for n, p in board.pins.inputs.items()]
     outs = pin_outs(board)
-    pins = open_pins(
-        board.pins.factory,
-        ins,
-        outs,
-        loop=loop,
-        work_dir=Path(os.environ.get("RUNTIME_DIRECTORY", str(data))),
-        hold_timer=not stepped,
-        fault=fault,
-    )
+    pins: Any
+    if board.pins.factory == "none":
+        from hal.pins.none import NoPins
+
+        pins = NoPins()
+    else:
+        from hal.pins.gpio import open_pins
+
+        pins = open_pins(
+            board.pins.factory,
+            ins,
+            outs,
+            loop=loop,
+            work_dir=Path(os.environ.get("RUNTIME_DIRECTORY", str(data))),
+            hold_timer=not stepped,
+            fault=fault,
+        )
     world: Any = None
     module: Any = None
     line: Any = None
     port = board.reader.port if board.reader is not None else ""
     if board.sim is not None:
-        from hal.sim.lane import Lane, Shape
         from hal.sim.world import World
 
-        shape = Shape(open_s=board.sim.leaf_s, close_s=board.sim.leaf_s * 1.2)
-        lane = Lane(ins, outs, pins.factory, loop.time(), shape)
+        stage = _stage(board, ins, outs, pins.factory, loop.time())
         if port == "sim":
             from hal.sim.module import InlineModule, SimulatedModule
             from hal.sim.modules import make
@@ -133,16 +139,26 @@ def open_hardware(
             else:
                 module = SimulatedModule(simulated, loop)
                 port = module.port
-        world = World(lane, pins.factory, loop, data / board.sim.control, data / board.sim.scene, module)
+        world = World(stage, pins.factory, loop, data / board.sim.control, data / board.sim.scene, module)
     reader: TagReader | None = None
     if board.reader is not None:
-        from hal.reader.port import Settings
         from hal.reader.serial_reader import SerialReader
 
-        radio = board.reader
-        settings = Settings(radio.protocol, radio.baud, radio.region, radio.power_dbm, radio.power_offset_db)
-        reader = SerialReader(port, settings, loop, line=line)
+        reader = SerialReader(port, board.reader, loop, line=line)
     return Hardware(pins, world, module, reader)
+
+
+def _stage(board: Board, ins: list[Any], outs: list[Any], factory: Any, now: float) -> Any:
+    """What the simulated world moves around this board."""
+    assert board.sim is not None
+    if board.board.role in ("portal", "pricepoint"):
+        from hal.sim.booth import Booth
+
+        return Booth(ins, factory, now)
+    from hal.sim.lane import Lane, Shape
+
+    shape = Shape(open_s=board.sim.leaf_s, close_s=board.sim.leaf_s * 1.2)
+    return Lane(ins, outs, factory, now, shape)
 
 
 def open_display(board: Board, loop: asyncio.AbstractEventLoop, post: Post) -> Display:
@@ -163,6 +179,14 @@ def open_display(board: Board, loop: asyncio.AbstractEventLoop, post: Post) -> D
 
 def open_station(kit: Kit) -> Station:
     """What this board is in the shop, by its role."""
+    if kit.board.board.role == "portal":
+        from firmware.stations.portal import PortalStation
+
+        return PortalStation(kit)
+    if kit.board.board.role == "pricepoint":
+        from firmware.stations.pricepoint import PricepointStation
+
+        return PricepointStation(kit)
     from firmware.stations.gate import GateStation
 
     return GateStation(kit)

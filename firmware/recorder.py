@@ -16,8 +16,20 @@ from typing import Any
 from firmware.desk import JournalDesk
 from firmware.gate.orders import Commit, CommitFailed, Committed, GiveBack, Note
 from firmware.loop import Guard
-from firmware.sync.journal import Granted, Journal, JournalError, JournalFault
-from firmware.wire.record_types import Admitted, Annulled, Kind, Record, Stamp
+from firmware.portal.facts import CloseBasket, Paid, Submit, SubmitFailed, Submitted
+from firmware.sync.journal import Granted, Journal, JournalError, JournalFault, JournalFull
+from firmware.wire.record_types import (
+    Admitted,
+    Annulled,
+    Basket,
+    BasketClosed,
+    Kind,
+    PaidAtPortal,
+    Record,
+    Stamp,
+)
+from firmware.wire.records import frame
+from firmware.wire.taglist import encode
 
 log = logging.getLogger("recorder")
 
@@ -27,12 +39,13 @@ RETRY_S = 2.0
 TOKENS = 4096
 """Tokens remembered; an admission's last passage comes long before so many others."""
 
-Answer = Callable[[Committed | CommitFailed], None]
+Recorded = Commit | GiveBack | Note | Submit | CloseBasket | Paid
+Answer = Callable[[Committed | CommitFailed | Submitted | SubmitFailed], None]
 
 
 @dataclass(frozen=True)
 class _Job:
-    order: Commit | GiveBack | Note
+    order: Recorded
     stamp: Stamp
 
 
@@ -61,9 +74,14 @@ class Recorder:
         """When the disk failed last (loop time) and how: a fault that comes and goes must be seen."""
         self.dropped = 0
 
-    def put(self, order: Commit | GiveBack | Note) -> None:
-        """Write the order's record. A fresh admission is tried once and answered."""
+    def put(self, order: Recorded) -> None:
+        """Write the order's record. A fresh admission and a basket are tried once and answered."""
         job = _Job(order, self._stamp())
+        if isinstance(order, Submit):
+            self._desk.run(
+                lambda journal: self._submit(journal, job), lambda r, e: self._submitted(order, r, e)
+            )
+            return
         if isinstance(order, Commit) and not order.granted:
             self._desk.run(
                 lambda journal: self._admit(journal, job), lambda r, e: self._admitted(order, r, e)
@@ -108,6 +126,46 @@ class Recorder:
         self._remember(order.token, granted.seq)
         return granted.uses
 
+    def _submit(self, journal: Journal, job: _Job) -> Submitted:
+        order = job.order
+        assert isinstance(order, Submit)
+        # A first version that never reached the disk is none: this one is the first then.
+        first = self._tokens.get(order.first)
+        version = order.version if first is not None else 1
+        record = Basket(
+            job.stamp,
+            encode(order.items),
+            len(order.items),
+            order.reason,
+            order.visit,
+            first,
+            version,
+            order.verdict,
+            order.missing,
+            order.declared,
+        )
+        body = record.body()
+        seq = journal.append(body, Kind.BASKET)
+        if first is None:
+            self._remember(order.first, seq)
+        self._remember(order.token, seq)
+        epoch = journal.epoch
+        return Submitted(order.token, epoch, first or seq, version, frame(epoch, seq, body))
+
+    def _end_basket(self, journal: Journal, job: _Job) -> None:
+        order = job.order
+        if isinstance(order, Paid):
+            seq = self._tokens.get(order.first, 0)
+            record: Record = PaidAtPortal(job.stamp, order.visit, seq, order.order, order.total_fen)
+        else:
+            assert isinstance(order, CloseBasket)
+            epoch, seq = order.ref or (journal.epoch, self._tokens.get(order.first, 0))
+            if not seq:
+                return  # nothing of it is in the journal
+            ref_epoch = None if epoch == journal.epoch else epoch
+            record = BasketClosed(job.stamp, seq, order.why, ref_epoch)
+        journal.append(record.body(), record.KIND)
+
     def _write(self, journal: Journal, job: _Job) -> None:
         order = job.order
         if isinstance(order, Commit):
@@ -116,11 +174,13 @@ class Recorder:
             seq, epoch = order.ref or (self._tokens.get(order.token, 0), None)
             body = Annulled(job.stamp, order.visit, order.direction, order.uses, seq, order.why, epoch).body()
             journal.annul(order.visit, order.direction, order.uses, body)
-        else:
+        elif isinstance(order, CloseBasket | Paid):
+            self._end_basket(journal, job)
+        elif isinstance(order, Note):
             fields = dict(order.fields)
             if order.token is not None:
                 fields["ref_seq"] = self._tokens.get(order.token, 0)
-            record: Record = order.kind(job.stamp, **fields, flags=order.flags)
+            record = order.kind(job.stamp, **fields, flags=order.flags)
             journal.append(record.body(), order.kind.KIND)
 
     def _remember(self, token: int, seq: int) -> None:
@@ -140,6 +200,18 @@ class Recorder:
             self._answer(CommitFailed(order.token, str(error)))
         else:
             raise error
+
+    def _submitted(self, order: Submit, found: Submitted | None, error: Exception | None) -> None:
+        if found is not None:
+            self._recovered()
+            self._answer(found)
+            self._written()
+        elif isinstance(error, JournalError):
+            if not isinstance(error, JournalFull):
+                self._lost(error)
+            self._answer(SubmitFailed(order.token, str(error), isinstance(error, JournalFull)))
+        else:
+            raise error or RuntimeError("the journal gave neither a result nor an error")
 
     def _wrote(self, job: _Job, error: Exception | None) -> None:
         if error is None:

@@ -20,12 +20,14 @@ from firmware.desk import Opened
 from firmware.gate.orders import Claimed, CommitFailed, Committed, Note
 from firmware.health import Faults
 from firmware.loop import Guard
+from firmware.portal.facts import SubmitFailed, Submitted
 from firmware.recorder import Recorder
 from firmware.sync.link import Arrived, Link
 from firmware.trace import TraceWriter
 from firmware.wire.commands import Command
 from firmware.wire.record_types import Alarm
 from firmware.wire.tables import Snapshot
+from firmware.worker import Worker
 from hal.ports import (
     Clock,
     CodeSeen,
@@ -40,6 +42,7 @@ from hal.ports import (
     Progress,
     Screen,
     TagRead,
+    TagReader,
 )
 
 log = logging.getLogger("station")
@@ -61,8 +64,8 @@ class Kit:
     boot: bytes
     tell: Callable[[dict[str, Any]], None]
     """One event for the live topic."""
-    keep: Callable[[str, dict[str, Any]], None]
-    """Keep a small document (``Memory.keep``)."""
+    papers: Worker
+    """For files that nobody waits for."""
 
 
 class Station(ABC):
@@ -124,15 +127,19 @@ class Station(ABC):
     def restored(self, opened: Opened, *, lost: bool) -> None:
         """The journal is open. ``lost``: it is new, or was read out of a damaged file."""
 
-    def answer(self, answer: Committed | CommitFailed | Claimed) -> None:
-        """The recorder's word on a ``Commit``."""
-        raise NotImplementedError(f"nobody here commits admissions: {answer}")
+    def answer(self, answer: Committed | CommitFailed | Submitted | SubmitFailed | Claimed) -> None:
+        """The recorder's word on a ``Commit`` or a ``Submit``."""
+        raise NotImplementedError(f"nobody here waits for the disk: {answer}")
 
     def command(self, command: Command) -> None:
         """A fresh command of the shop that only some roles know."""
 
     def shop(self, state: str) -> None:
         """The shop is open, closed, or in lockdown."""
+
+    def reader(self, reader: TagReader) -> None:
+        """The reader that runs from now on: it reads all the time, where a role says nothing else."""
+        reader.begin()
 
     def linked(self, link: Link) -> None:
         """The link that exists from now on."""

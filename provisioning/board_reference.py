@@ -14,7 +14,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Meta, Struct
 
-from firmware import boardschema
+from firmware import boardschema, portalschema
 from firmware.boardschema import Board, Site
 from provisioning.generated_page import write_or_check_texts
 
@@ -28,7 +28,7 @@ def page() -> str:
     parts = [
         "# Board files and site files",
         "",
-        f"Made by `{COMMAND}` from `firmware/boardschema.py`; do not edit.",
+        f"Made by `{COMMAND}` from `firmware/boardschema.py` and `portalschema.py`; do not edit.",
         "",
         "A board file says which hardware there is. Unknown keys are errors that name the nearest known one; "
         "all faults of a file are reported together. `tallygate boards` checks the shipped files.",
@@ -61,8 +61,10 @@ def _section(name: str, kind: type[Struct], notes: dict[str, dict[str, str]], op
 def _default(field: Any) -> str:
     if field.default_factory is not msgspec.NODEFAULT:
         return "its own defaults"
-    if field.default in (None, ""):
+    if field.default in (None, "", ()):
         return "absent"
+    if isinstance(field.default, tuple | Struct):
+        return f"`{list(field.default)}`" if isinstance(field.default, tuple) else "no lines"
     return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
 
 
@@ -80,6 +82,8 @@ def _values(hint: Any) -> str:
         return (
             f"a table of {_values(args[1])} each" if args[1] in _structs() else f"name = {_values(args[1])}"
         )
+    if get_origin(hint) is tuple:
+        return f"a list of {_values(args[0])}"
     if type(None) in args:
         return next(_values(arg) for arg in args if arg is not type(None))
     return ", ".join(f"`{arg}`" for arg in args)
@@ -108,7 +112,8 @@ def _struct(hint: Any) -> type[Struct]:
 def _notes() -> dict[str, dict[str, str]]:
     """Class name to field name to the text under that field in the schema's source."""
     notes: dict[str, dict[str, str]] = {}
-    for node in ast.parse(inspect.getsource(boardschema)).body:
+    sources = [inspect.getsource(module) for module in (boardschema, portalschema)]
+    for node in (node for source in sources for node in ast.parse(source).body):
         if not isinstance(node, ast.ClassDef):
             continue
         found = notes.setdefault(node.name, {})

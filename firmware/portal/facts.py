@@ -63,11 +63,14 @@ class CodeRefused:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The basket is in the journal at ``(epoch, seq)``."""
+    """The basket is in the journal. ``first``: seq of its first version; ``frame``: the record as it goes
+    over the wire."""
 
     token: int
     epoch: int
-    seq: int
+    first: int
+    version: int
+    frame: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

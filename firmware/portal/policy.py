@@ -259,12 +259,16 @@ class PortalPolicy:
     def _written(self, answer: facts.Submitted | facts.SubmitFailed) -> None:
         if answer.token != self._basket.token:
             return
+        basket = self._basket
         if isinstance(answer, facts.Submitted):
             self.counters["baskets"] += 1
+            basket.version = answer.version
             self._event("submitted")
-        else:
-            self._out.append(Tell("not-written", {"why": answer.reason, "full": answer.full}))
-            self._event("not_written")
+            return
+        if basket.first == basket.token:
+            basket.first = basket.version = 0  # nothing of it is in the journal
+        self._out.append(Tell("not-written", {"why": answer.reason, "full": answer.full}))
+        self._event("not_written")
 
     def _offered(self, answer: facts.Offered | facts.OfferRefused) -> None:
         if answer.token != self._basket.token or self._basket.token == 0:

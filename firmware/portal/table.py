@@ -50,7 +50,7 @@ _STATES: tuple[tuple[str, str, str, str, str, str, str], ...] = (
     ("collecting", "somebody inside, tags are read", "reading", "red", "collect_s", "r", ""),
     ("uncertain", "not sure that this is all: advice", "advice", "red", "advise_s", "r", ""),
     ("helpless", "still not sure: a person must look", "ask-staff", "red", "", "r", ""),
-    ("submitting", "the basket goes to the disk", "one-moment", "red", "", "rs", ""),
+    ("submitting", "the basket goes to the disk", "one-moment", "red", "write_s", "rs", ""),
     ("unwritten", "the disk does not take baskets", "no-sales", "red", "retry_s", "r", ""),
     ("counted", "the basket is recorded; paid elsewhere", "counted", "green", "", "rs", "count"),
     ("offering", "asks the shop for the price", "one-moment", "red", "offer_s", "rs", "store"),
@@ -118,6 +118,9 @@ RULES: tuple[tuple[str, str, str, str, str], ...] = (
     ("submitting", "submitted", "offering", "offer", "store"),
     ("submitting", "submitted", "counted", "", "count"),
     ("submitting", "not_written", "unwritten", "", ""),
+    ("submitting", "time_up", "unwritten", "", ""),
+    ("unwritten", "submitted", "offering", "offer", "store"),
+    ("unwritten", "submitted", "counted", "", "count"),
     ("unwritten", "time_up", "submitting", "submit", ""),
     ("unwritten", "vacated", "idle", "close abandoned, forget", ""),
     # the shop's offer

@@ -9,6 +9,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "left_s": (0.2, 10),
     "collect_s": (3, 120),
     "advise_s": (5, 300),
+    "write_s": (0.5, 30),
     "retry_s": (0.5, 30),
     "offer_s": (0.5, 10),
     "again_s": (1, 60),
@@ -32,6 +33,7 @@ class Timing:
     left_s: float = 1.5
     collect_s: float = 15.0
     advise_s: float = 20.0
+    write_s: float = 3.0
     retry_s: float = 2.0
     offer_s: float = 3.0
     again_s: float = 5.0

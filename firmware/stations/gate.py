@@ -35,6 +35,7 @@ from firmware.gate.orders import (
 )
 from firmware.gateclaims import GateClaims
 from firmware.housetables import HouseTables
+from firmware.portal.facts import SubmitFailed, Submitted
 from firmware.screens import REFUSAL_S, screen_for
 from firmware.station import Kit, Station
 from firmware.sync.link import Arrived, Link
@@ -199,7 +200,9 @@ class GateStation(Station):
             self._carry_out(order)
         self._schedule()
 
-    def answer(self, answer: Committed | CommitFailed | Claimed) -> None:
+    def answer(self, answer: Committed | CommitFailed | Submitted | SubmitFailed | Claimed) -> None:
+        if isinstance(answer, Submitted | SubmitFailed):
+            return  # a gate submits no basket
         self.policy_event(answer)
         if not isinstance(answer, Claimed):
             claimed = self._claimed.pop(answer.token, None)

@@ -34,6 +34,8 @@ from firmware.sync.used import Granted, OpenAdmission, UsedUp
 from firmware.wire.records import (
     Admitted,
     Annulled,
+    Basket,
+    FrameError,
     Kind,
     Passed,
     RecordError,
@@ -59,6 +61,7 @@ __all__ = [
 ]
 
 _SALES = (Kind.BASKET,)
+RECENT = 1000
 _COUNTED_WHEN_FULL = (Kind.PRICE_LOOK, Kind.REFUSED)
 
 
@@ -290,6 +293,28 @@ class Journal:
         """Admissions with uses neither passed nor annulled; at start the caller annuls them."""
         with self._file.reading() as db:
             return used.open_admissions(db, {e.no: e.epoch for e in self._state.epochs})
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that new records get."""
+        return self._state.own.epoch
+
+    def open_basket(self) -> tuple[int, int] | None:
+        """(epoch, seq of the first version) of the newest basket if it was neither paid nor closed.
+
+        Looks at the last ``RECENT`` records: a portal has one basket at a time."""
+        with self._file.reading() as db:
+            found = queue.recent(db, (Kind.BASKET, Kind.PAID_AT_PORTAL, Kind.BASKET_CLOSED), RECENT)
+        if found is None:
+            return None
+        try:
+            frame = parse_frame(found)
+            record = decode_body(frame.body)
+        except (FrameError, RecordError):
+            return None  # a damaged row: the shop is told of that by itself
+        if not isinstance(record, Basket) or record.verdict == "provisional":
+            return None
+        return frame.epoch, record.ref_seq or frame.seq
 
     def stats(self) -> JournalStats:
         self._file.connection()

@@ -272,3 +272,14 @@ def oldest_age_s(db: sqlite3.Connection, state: State, now: Stamp) -> float:
             return max(0, now.mono_ms - then.mono_ms) / 1000
         return max(0, now.wall_ms - then.wall_ms) / 1000
     return 0.0
+
+
+def recent(db: sqlite3.Connection, kinds: tuple[int, ...], among: int) -> bytes | None:
+    """The frame of the newest record of ``kinds`` among the last ``among`` records, or None."""
+    marks = ",".join("?" * len(kinds))
+    row = db.execute(
+        "SELECT frame FROM (SELECT id, kind, frame FROM rows ORDER BY id DESC LIMIT ?) "
+        f"WHERE kind IN ({marks}) ORDER BY id DESC LIMIT 1",
+        (among, *(int(kind) for kind in kinds)),
+    ).fetchone()
+    return bytes(row[0]) if row is not None else None

@@ -7,12 +7,13 @@ a person: a leaf that is *driven* against somebody is counted in ``struck`` (tes
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
 from typing import Any
 
 from hal.pins.outputs import PinIn, PinOut
 from hal.sim.person import Person, Walk
+from hal.sim.stage import WorldError, flag, unknown
 
 STEP_S = 0.01
 
@@ -73,6 +74,8 @@ class _Leaf:
 
 class Lane:
     """Construct after the board's pins: ``factory`` is their mock factory. ``now`` in seconds."""
+
+    name = "lane"
 
     def __init__(
         self,
@@ -167,6 +170,27 @@ class Lane:
             "moving": self.moving,
             **{name: getattr(self.tally, name) for name in Tally.__slots__},
         }
+
+    # -- requests over the control socket ----------------------------------------------------------
+
+    def requests(self) -> dict[str, Callable[[Any], None]]:
+        """As ``hal.sim.stage.Stage`` has it."""
+        return {"walk": self._asked_walk, "fire": self._asked_fire} | {
+            "help": lambda value: self.press_help() if flag("help", value) else None,
+            "clear": lambda value: self.clear_people() if flag("clear", value) else None,
+        }
+
+    def _asked_walk(self, value: Any) -> None:
+        if not isinstance(value, dict):
+            raise WorldError('walk: give an object such as {"people": 1, "delay_s": 0.3}')
+        known = [one.name for one in fields(Walk)]
+        for name in value:
+            if name not in known:
+                raise WorldError(unknown("walk", name, known))
+        self.walk(Walk(**value))
+
+    def _asked_fire(self, value: Any) -> None:
+        self.set_fire(flag("fire", value))
 
     # -- the model -------------------------------------------------------------------------------
 

@@ -7,16 +7,13 @@ One line in, one line out. A malformed line gets an error answer and must never 
 from __future__ import annotations
 
 import asyncio
-import difflib
 import json
 import stat
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, Protocol
 
-from hal.sim.lane import Lane
-from hal.sim.person import Walk
+from hal.sim.stage import Stage, WorldError, flag, unknown
 
 MOVING_S = 0.02
 IDLE_S = 0.2
@@ -34,27 +31,24 @@ class TagField(Protocol):
     def status(self) -> dict[str, Any]: ...
 
 
-class WorldError(Exception):
-    """A request that cannot be done; the text is the answer."""
-
-
 class World:
-    """Steps ``lane`` on ``loop`` and serves the control socket at ``socket_path``.
+    """Steps ``stage`` on ``loop`` and serves the control socket at ``socket_path``.
 
     ``scene_path`` is the picture file that the simulated camera reads; ``factory`` the mock pin factory
-    (its ``on_output`` is used to notice a driven output at once). Construct and close on the loop's thread.
+    (its ``on_output`` is used to notice a driven output at once), None where there are no pins.
+    Construct and close on the loop's thread.
     """
 
     def __init__(
         self,
-        lane: Lane,
+        stage: Stage,
         factory: Any,
         loop: asyncio.AbstractEventLoop,
         socket_path: Path,
         scene_path: Path | None = None,
         tags: TagField | None = None,
     ) -> None:
-        self.lane = lane
+        self.stage = stage
         self._factory = factory
         self._loop = loop
         self._socket_path = socket_path
@@ -67,18 +61,16 @@ class World:
         self._clients: set[asyncio.Task[None]] = set()
         self._closed = False
         self._answers: dict[str, Callable[[Any], dict[str, Any]]] = {
-            "walk": self._walk,
-            "fire": self._fire,
-            "help": self._help,
             "tags": self._present,
             "reader": self._reader,
-            "clear": self._clear,
             "status": lambda _: {},
         }
+        self._stage_requests = stage.requests()
 
     def start(self) -> None:
         """Begin to step the lane and to listen; a socket that cannot be opened raises on the loop."""
-        self._factory.on_output = self._output_changed
+        if self._factory is not None:
+            self._factory.on_output = self._output_changed
         self._starting = self._loop.create_task(self._listen())
         self._starting.add_done_callback(self._listening)
         self._step()
@@ -93,7 +85,8 @@ class World:
         if self._closed:
             return
         self._closed = True
-        self._factory.on_output = None
+        if self._factory is not None:
+            self._factory.on_output = None
         if self._timer is not None:
             self._timer.cancel()
         if self._starting is not None:
@@ -112,8 +105,8 @@ class World:
         if self._timer is not None:
             self._timer.cancel()
         now = self._loop.time()
-        self.lane.step(now)
-        self._timer = self._loop.call_at(now + (MOVING_S if self.lane.moving else IDLE_S), self._step)
+        self.stage.step(now)
+        self._timer = self._loop.call_at(now + (MOVING_S if self.stage.moving else IDLE_S), self._step)
 
     def _output_changed(self) -> None:
         # Also called on the hold timer's thread.
@@ -167,17 +160,21 @@ class World:
             writer.close()
 
     async def answer(self, line: bytes) -> dict[str, Any]:
-        """Do what one JSON line asks; the answer has ``ok`` and the lane's state, or ``error``."""
+        """Do what one JSON line asks; the answer has ``ok`` and the stage's state, or ``error``."""
         try:
             request = json.loads(line)
             if not isinstance(request, dict) or not request:
                 raise WorldError('a request is an object such as {"walk": {"people": 1}}')
             for name in request:
-                if name != "show" and name not in self._answers:
-                    raise WorldError(_unknown("request", name, ["show", *self._answers]))
+                if name != "show" and name not in self._answers and name not in self._stage_requests:
+                    known = ["show", *self._stage_requests, *self._answers]
+                    raise WorldError(unknown("request", name, known))
             extra: dict[str, Any] = {}
             for name, value in request.items():
-                extra |= await self._show(value) if name == "show" else self._answers[name](value)
+                if name in self._stage_requests:
+                    self._stage_requests[name](value)
+                else:
+                    extra |= await self._show(value) if name == "show" else self._answers[name](value)
         except (WorldError, ValueError, TypeError, RecursionError) as error:
             return {"ok": False, "error": str(error) or type(error).__name__}
         except OSError as error:
@@ -186,7 +183,7 @@ class World:
         return {"ok": True, **extra, **self._status()}
 
     def _status(self) -> dict[str, Any]:
-        status: dict[str, Any] = {"lane": self.lane.status(), "shown": self._shown}
+        status: dict[str, Any] = {self.stage.name: self.stage.status(), "shown": self._shown}
         if self._tags is not None:
             status["reader"] = self._tags.status()
         return status
@@ -200,30 +197,6 @@ class World:
             raise WorldError("show: give the path of a PGM picture, or null for an empty scene")
         await self._loop.run_in_executor(None, _place, value, self._scene_path)
         self._shown = value
-        return {}
-
-    def _walk(self, value: Any) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            raise WorldError('walk: give an object such as {"people": 1, "delay_s": 0.3}')
-        known = [one.name for one in fields(Walk)]
-        for name in value:
-            if name not in known:
-                raise WorldError(_unknown("walk", name, known))
-        self.lane.walk(Walk(**value))
-        return {}
-
-    def _fire(self, value: Any) -> dict[str, Any]:
-        self.lane.set_fire(_flag("fire", value))
-        return {}
-
-    def _help(self, value: Any) -> dict[str, Any]:
-        if _flag("help", value):
-            self.lane.press_help()
-        return {}
-
-    def _clear(self, value: Any) -> dict[str, Any]:
-        if _flag("clear", value):
-            self.lane.clear_people()
         return {}
 
     def _present(self, value: Any) -> dict[str, Any]:
@@ -243,7 +216,7 @@ class World:
     def _reader(self, value: Any) -> dict[str, Any]:
         if not isinstance(value, dict) or set(value) != {"plugged"}:
             raise WorldError('reader: give {"plugged": true} or {"plugged": false}')
-        self._need_reader("reader").plug(_flag("reader.plugged", value["plugged"]))
+        self._need_reader("reader").plug(flag("reader.plugged", value["plugged"]))
         return {}
 
     def _need_reader(self, name: str) -> TagField:
@@ -270,18 +243,6 @@ def _place(source: str | None, scene: Path) -> None:
     part = scene.with_name(f".{scene.name}.part")
     part.write_bytes(data)
     part.replace(scene)
-
-
-def _flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise WorldError(f"{name}: give true or false, not {value!r}")
-    return value
-
-
-def _unknown(what: str, name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-    return f"{what}: {name!r} is not known; {hint}"
 
 
 def _line(value: dict[str, Any]) -> bytes:

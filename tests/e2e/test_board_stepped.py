@@ -41,8 +41,8 @@ def test_a_good_pass_opens_and_leaves_its_records(make: Make) -> None:
     admitted = board.records()[1]
     assert isinstance(admitted, Admitted)
     assert admitted.visit == (7).to_bytes(8, "big")
-    assert board.app.world.lane.tally.entered == 1
-    assert board.app.world.lane.tally.struck == 0
+    assert board.app.world.stage.tally.entered == 1
+    assert board.app.world.stage.tally.struck == 0
 
 
 def test_refusals_are_named_and_open_nothing(make: Make) -> None:
@@ -137,7 +137,7 @@ def test_a_tailgater_is_an_alarm(make: Make) -> None:
     board.advance(15)
     alarms = [r.kind for r in board.records() if isinstance(r, Alarm)]
     assert alarms == ["tailgate"]
-    assert board.app.world.lane.tally.struck == 0
+    assert board.app.world.stage.tally.struck == 0
 
 
 def test_fire_opens_and_refuses_until_it_is_over(make: Make) -> None:
@@ -237,7 +237,7 @@ def test_hang(make: Make, moment: str) -> None:
     board.loop.jump(30)
     board.advance(40)
     assert board.state == "closed"
-    assert board.app.world.lane.tally.struck == 0
+    assert board.app.world.stage.tally.struck == 0
     kinds = board.kinds()
     assert kinds.count("Admitted") == kinds.count("Passed") + kinds.count("Annulled")
 
@@ -399,7 +399,7 @@ SITUATIONS: dict[str, Callable[[SteppedBoard], None]] = {
 def _put_right(board: SteppedBoard) -> None:
     """What a person does about it; then the gate has a minute and a half."""
     board.fire(False)
-    board.app.world.lane.clear_people()
+    board.app.world.stage.clear_people()
     if board.state == "blind":
         board.app.station.event(DeviceBack("pins", board.loop.time()))
     for name in ("unlock", "close"):
@@ -437,7 +437,7 @@ def test_hang_in_other_states(make: Make, state: str) -> None:
         assert board.released, "people must get out"
     _put_right(board)
     assert board.state == "closed"
-    assert board.app.world.lane.tally.struck == 0
+    assert board.app.world.stage.tally.struck == 0
     assert _balanced(board)
 
 

@@ -32,10 +32,17 @@ class SteppedBoard:
     """``data`` survives ``cut()`` and a new ``SteppedBoard`` on it, as a card survives a power cut."""
 
     def __init__(
-        self, data: Path, *, wall_ms: int = START_MS, quality: str = "declared", **change: Any
+        self,
+        data: Path,
+        *,
+        wall_ms: int = START_MS,
+        quality: str = "declared",
+        file: str = "sim-entry.toml",
+        **change: Any,
     ) -> None:
-        self.board = changed(load(BOARDS / "sim-entry.toml"), **change)
-        self.site = Site(store=STORE, board="entry-1", data=str(data), pass_keys={"1": PUBLIC.hex()})
+        self.board = changed(load(BOARDS / file), **change)
+        name = f"{self.board.board.role}-1"
+        self.site = Site(store=STORE, board=name, data=str(data), pass_keys={"1": PUBLIC.hex()})
         self.loop = SteppedLoop()
         asyncio.set_event_loop(self.loop)
         self.crashes: list[str] = []
@@ -87,14 +94,18 @@ class SteppedBoard:
             self.advance(1 / 15)
 
     def walk(self, **walk: Any) -> None:
-        self.app.world.lane.walk(Walk(**walk))
+        self.app.world.stage.walk(Walk(**walk))
+
+    def inside(self, people: int) -> None:
+        """So many people stand in the portal."""
+        self.app.world.stage.stand(people)
 
     def tags(self, *numbers: int) -> None:
         """Exactly these tags are in the reader's field."""
         self.app.hardware.module.present([number.to_bytes(12, "big") for number in numbers])
 
     def fire(self, on: bool) -> None:
-        self.app.world.lane.set_fire(on)
+        self.app.world.stage.set_fire(on)
 
     def issue(self, number: int = 1, party: int = 1, kind: str = "entry", **fields: Any) -> Issued:
         return issue(
@@ -119,7 +130,7 @@ class SteppedBoard:
 
     @property
     def state(self) -> str:
-        return self.app.station.policy.gate.state
+        return self.app.station.state
 
     @property
     def released(self) -> bool:

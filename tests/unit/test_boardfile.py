@@ -36,7 +36,11 @@ def faults(tmp_path: Path) -> Faults:
 
 @pytest.mark.parametrize("path", BOARDS, ids=lambda path: path.stem)
 def test_shipped_files_load(path: Path) -> None:
-    assert load(path).pins.outputs["release"].fail == "safe"
+    board = load(path)
+    if board.board.role in ("entry", "exit"):
+        assert board.pins.outputs["release"].fail == "safe"
+    else:
+        assert board.reader is not None
 
 
 @pytest.mark.parametrize(

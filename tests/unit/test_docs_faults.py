@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from firmware.portal.policy import ALARMS
+
 TREE = Path(__file__).parents[2]
 GUIDE = (TREE / "docs" / "field-guide.md").read_text(encoding="utf-8")
 DEVICES = ("camera", "scanner", "reader", "pins", "display")
@@ -29,5 +31,6 @@ def test_every_alarm_is_in_the_field_guide() -> None:
     source = _source("firmware", "store")
     named = set(re.findall(r'"kind": "([\w-]+)"', source))
     named |= set(re.findall(r'_alarm\("([\w-]+)"', source))
+    named |= set(ALARMS)
     assert {"remote-open", "disk-fault", "journal-recovered"} <= named
     assert {name for name in named if f"| `{name}` |" not in GUIDE} == set()

@@ -1,0 +1,346 @@
+"""The checkout portal: tags to a basket, the basket to a record, an offer, a payment. Loop thread.
+
+What is in the portal is decided in ``firmware.portal``. The payment code that was shown stays here, in
+memory, from the camera to one question to the shop; it goes into no record, trace or log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from firmware.boardfile import portal_timing
+from firmware.desk import Opened
+from firmware.gate.admission import House, Shop
+from firmware.gate.orders import Claimed, CommitFailed, Committed, Drive, Note, Tell
+from firmware.housetables import HouseTables
+from firmware.portal import facts
+from firmware.portal.decision import DecisionRules
+from firmware.portal.facts import Asked, SubmitFailed, Submitted, Told
+from firmware.portal.kinds import KindRules
+from firmware.portal.policy import PortalPolicy
+from firmware.portal.presence import PresenceRules
+from firmware.portal.shown import judge
+from firmware.portal.words import screen_for
+from firmware.pricebook import PriceBook
+from firmware.rawdecision import RecordedDecision
+from firmware.rawlog import RawKeeper, RawLog
+from firmware.screens import REFUSAL_S
+from firmware.station import Kit, Station
+from firmware.sync.link import Arrived, Link
+from firmware.wire.asks import EXPIRY_S
+from firmware.wire.commands import Command
+from firmware.wire.offers import (
+    OfferError,
+    PayQuestion,
+    basket_id,
+    decode_offer,
+    decode_pay_stand,
+)
+from firmware.wire.tables import Snapshot
+from hal.ports import (
+    CodeSeen,
+    DeviceBack,
+    DeviceCondition,
+    DeviceLost,
+    InputChanged,
+    TagRead,
+    TagReader,
+)
+
+log = logging.getLogger("portal")
+summary = logging.getLogger("basket")
+
+BEEP_S = 0.2
+PASSING = ("refused", "help")
+"""Screens that give way to the state's own after a moment."""
+
+
+@dataclass
+class _Asked:
+    """A question under way: its name and the basket's token."""
+
+    name: str
+    token: int
+
+
+@dataclass
+class _Known:
+    """A submitted basket as the shop knows it."""
+
+    epoch: int
+    first: int
+    version: int
+    frame: bytes = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        return basket_id(self.epoch, self.first)
+
+
+class PortalStation(Station):
+    """One portal. ``parts`` of it may be looked at by tests: policy, prices, house."""
+
+    tables = ("revoked", "keys", "prices")
+
+    def __init__(self, kit: Kit) -> None:
+        super().__init__(kit, screen_for("starting", {}))
+        section = kit.board.portal
+        keys = {int(number): bytes.fromhex(key) for number, key in kit.site.pass_keys.items()}
+        unsynced = kit.board.admission.on_unsynced_clock
+        self.house = House(kit.site.store, "in", keys, unsynced=unsynced, shop=Shop("closed"))
+        self.prices = PriceBook()
+        folder = RawLog(
+            Path(kit.site.data) / "reads", section.reads_mb, section.reads_days, wall=self._trusted_s
+        )
+        self.reads = RawKeeper(kit.papers, folder)
+        rules = DecisionRules(presence=PresenceRules(veto=frozenset(section.veto_antennas)))
+        decision = RecordedDecision(rules, done=self._keep_reads, about=self._about)
+        self.policy = PortalPolicy(
+            decision,
+            portal_timing(kit.board),
+            lane=section.payment,
+            kinds=KindRules(section.companies, section.unprogrammed),
+            known=self.prices.knows,
+        )
+        self._house_tables = HouseTables(self)
+        self._link: Link | None = None
+        self._reader: TagReader | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._code: bytes | None = None
+        self._asked: dict[bytes, _Asked] = {}
+        self._baskets: dict[int, _Known] = {}
+        self._reads_name = ""
+
+    # -- the role's hooks ------------------------------------------------------------------------
+
+    @property
+    def state(self) -> str:
+        return self.policy.state
+
+    def idle(self) -> bool:
+        return self.policy.at_rest()
+
+    def figures(self) -> dict[str, float | int]:
+        counters = self.policy.counters
+        return {
+            "baskets": counters["baskets"],
+            "paid": counters["paid"],
+            "declined": counters["declined"],
+            "abandoned": counters["abandoned"],
+            "tags_left_out": sum(n for name, n in counters.items() if name.startswith("tags_")),
+            "reads_kept": self.reads.kept,
+            "reads_lost": self.reads.lost,
+            **self.prices.figures(),
+        }
+
+    def code(self, seen: CodeSeen) -> None:
+        clock = self.kit.clock
+        shown = judge(
+            seen.data,
+            store_id=self.house.store_id,
+            keys=self.house.keys,
+            revoked=self.house.revoked,
+            wall_s=clock.wall_ms() / 1000,
+            unsynced=clock.quality() == "unsynced" and self.house.unsynced == "refuse",
+        )
+        if isinstance(shown, facts.PaycodeShown):
+            self._code = seen.data
+        self.policy_event(shown)
+        self._code = None
+
+    def tag(self, read: TagRead) -> None:
+        self.policy_event(read)
+
+    def device(self, event: InputChanged | DeviceLost | DeviceBack | DeviceCondition) -> None:
+        self.policy_event(event)
+
+    def levels(self, levels: dict[str, bool]) -> None:
+        self.policy_event(facts.Levels(levels))
+
+    def restored(self, opened: Opened, *, lost: bool) -> None:
+        if opened.open_basket is not None:
+            self.policy_event(facts.LeftOpen(*opened.open_basket))
+
+    def answer(self, answer: Committed | CommitFailed | Submitted | SubmitFailed | Claimed) -> None:
+        if isinstance(answer, Submitted):
+            known = _Known(answer.epoch, answer.first, answer.version, answer.frame)
+            self._baskets = {answer.token: known}
+            self._reads_name = known.name
+            summary.info("basket %s version %d is in the journal", known.name, known.version)
+        if isinstance(answer, Submitted | SubmitFailed):
+            self.policy_event(answer)
+
+    def shop(self, state: str) -> None:
+        self.house = replace(self.house, shop=replace(self.house.shop, state=state))
+        self.policy_event(facts.ShopState(state))
+
+    def command(self, command: Command) -> None:
+        if command.name == "accept":
+            self.policy_event(facts.StaffAccepts())
+
+    def reader(self, reader: TagReader) -> None:
+        self._reader = reader
+        self._carry_out(self.policy.reader_ready(self._loop.time()))
+
+    def linked(self, link: Link) -> None:
+        self._link = link
+
+    def arrived(self, event: Arrived) -> None:
+        if event.kind == "ans" and event.names in (("offer",), ("pay",)):
+            self._answered(event)
+
+    def check_table(self, name: str, snapshot: Snapshot) -> str | None:
+        if name == "prices":
+            return self.prices.check(snapshot)
+        return self._house_tables.check(name, snapshot)
+
+    def table_changed(self, name: str, buckets: dict[str, Snapshot]) -> None:
+        if name == "prices":
+            self.prices.changed(buckets)
+        else:
+            self._house_tables.changed(name, buckets)
+
+    # -- policy ----------------------------------------------------------------------------------
+
+    def policy_event(self, event: Told) -> None:
+        """Policy's turn: its orders are carried out before this returns."""
+        if not self._closed:
+            self._carry_out(self.policy.handle(event, self._loop.time()))
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.policy_event(facts.Tick())
+
+    def _schedule(self) -> None:
+        due = self.policy.deadline()
+        if self._timer is not None:
+            if due == self._timer.when():
+                return
+            self._timer.cancel()
+            self._timer = None
+        if due is not None:
+            self._timer = self.kit.guard.at(due, self._tick)
+
+    def _carry_out(self, orders: list[Asked]) -> None:
+        for order in orders:
+            match order:
+                case Drive(name, active):
+                    self.drive(name, active)
+                case facts.Show(key, fields):
+                    self._say(key, fields)
+                case facts.Listen(on):
+                    if self._reader is not None:
+                        (self._reader.begin if on else self._reader.end)()
+                case facts.AskOffer(token):
+                    self._ask_offer(token)
+                case facts.AskPay():
+                    self._ask_pay(order)
+                case Tell():
+                    self._tell(order)
+                case Note() | facts.Submit() | facts.CloseBasket() | facts.Paid():
+                    self.recorder.put(order)
+        self._schedule()
+
+    def _say(self, key: str, fields: Mapping[str, object]) -> None:
+        items = fields.get("items", ())
+        assert isinstance(items, tuple)
+        listed = self.prices.sum_fen(items) if items else (0, 0)
+        self.show(screen_for(key, fields, listed), REFUSAL_S if key in PASSING else None)
+        if key in ("refused", "advice", "ask-staff", "declined"):
+            self.sound(BEEP_S)  # heard as well: the shopper looks at the items, not at the screen
+
+    def _tell(self, order: Tell) -> None:
+        fields = dict(order.fields)
+        if order.event == "state":
+            self.faults.changed = True
+        elif order.event == "alarm":
+            log.warning("alarm %s: %s", fields["what"], fields["detail"])
+        elif order.event == "tag-left-out":
+            log.info("tag %s is left out: %s", fields["epc"], fields["kind"])
+        elif order.event == "pass":
+            self.last_visit = fields["visit"]
+        elif order.event == "not-written":
+            log.error("a basket is not written: %s", fields["why"])
+        self.kit.tell({"event": order.event, **fields})
+
+    # -- the shop ----------------------------------------------------------------------------------
+
+    def _ask(self, name: str, token: int, payload: bytes) -> None:
+        """QoS 0 with an expiry: a question that cannot go now is worth nothing later."""
+        if self._link is None:
+            return
+        correlation = os.urandom(8)
+        topics = self._link.topics
+        if self._link.publish(topics.ask(name), payload, 0, False, EXPIRY_S, topics.ans(name), correlation):
+            self._asked[correlation] = _Asked(name, token)
+            while len(self._asked) > 16:
+                del self._asked[next(iter(self._asked))]
+
+    def _ask_offer(self, token: int) -> None:
+        known = self._baskets.get(token)
+        if known is not None:
+            self._ask("offer", token, known.frame)
+
+    def _ask_pay(self, order: facts.AskPay) -> None:
+        known = self._baskets.get(order.token)
+        if known is None or (self._code is None and not order.again):
+            return
+        code = None if order.again or self._code is None else self._code.decode("ascii")
+        question = PayQuestion(known.name, known.version, order.total_fen, code)
+        self._ask("pay", order.token, question.encode())
+
+    def _answered(self, event: Arrived) -> None:
+        asked = self._asked.pop(event.correlation or b"", None)
+        known = self._baskets.get(asked.token) if asked is not None else None
+        if asked is None or known is None or event.names != (asked.name,):
+            self.counts["stray_answers"] += 1
+            return
+        try:
+            told = (self._offer if asked.name == "offer" else self._stand)(asked, known, event)
+        except OfferError as error:
+            log.error("an answer of the shop is not understood: %s", error)
+            self.counts["bad_answers"] += 1
+            return
+        if told is not None:
+            self.policy_event(told)
+
+    def _offer(self, asked: _Asked, known: _Known, event: Arrived) -> Told | None:
+        offer = decode_offer(event.payload)
+        if (offer.basket, offer.version) != (known.name, known.version):
+            return None
+        if offer.refused:
+            return facts.OfferRefused(asked.token, offer.refused)
+        return facts.Offered(asked.token, offer.total_fen, offer.list_fen, offer.settled)
+
+    def _stand(self, asked: _Asked, known: _Known, event: Arrived) -> Told | None:
+        stand = decode_pay_stand(event.payload)
+        if (stand.basket, stand.version) != (known.name, known.version):
+            return None
+        visit = bytes.fromhex(stand.visit)
+        return facts.PayAnswer(asked.token, stand.state, stand.order, stand.total_fen, visit, stand.why)
+
+    # -- the log of reads --------------------------------------------------------------------------
+
+    def _trusted_s(self) -> float | None:
+        clock = self.kit.clock
+        return None if clock.quality() == "unsynced" else clock.wall_ms() / 1000
+
+    def _about(self) -> dict[str, object]:
+        site = self.kit.site
+        self._reads_name = ""
+        return {"store": site.store, "board": site.board, "wall_ms": self.kit.clock.wall_ms()}
+
+    def _keep_reads(self, body: bytes) -> None:
+        """Named by the basket it led to; a stay without one only by its time."""
+        name = self._reads_name or f"left-{self.kit.clock.wall_ms()}"
+        self.reads.keep(name, body)
+
+    def close(self) -> None:
+        super().close()
+        if self._timer is not None:
+            self._timer.cancel()
