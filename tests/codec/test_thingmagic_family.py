@@ -217,9 +217,9 @@ def test_what_events_mean_while_it_reads(event: Event, meaning: Meaning) -> None
 def test_a_module_that_knows_no_statistics_is_asked_without() -> None:
     family = Family(BASE)
     with_stats = family.inventory()
-    assert with_stats[5:-2].hex() == "0001220000050922" + "10011b03e8007f0100"
+    assert with_stats[3:-2].hex() == "000001220000050922" + "10011b03e8007f0100"
     assert family.judge(ErrorReply(Op.MULTI, 0x0105, "")) is Meaning.AGAIN
-    assert family.inventory()[5:-2].hex() == "0001220000050722" + "10001b03e8007f"
+    assert family.inventory()[3:-2].hex() == "000001220000050722" + "10001b03e8007f"
     assert family.judge(ErrorReply(Op.MULTI, 0x0105, "")) is Meaning.WRONG
     assert int(Search.STATS) == 0x0100
 
