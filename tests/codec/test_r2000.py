@@ -313,16 +313,17 @@ def test_no_intact_frame_is_lost_to_noise(seed: int) -> None:
 
 
 def test_a_damaged_frame_that_passes_the_sum_swallows_nothing() -> None:
-    # LEN says one tag more, and the last byte makes the sum right.
-    first, second = tags(2, 7)
-    bent = bytearray(first + second)
-    bent[1] += len(second)
-    bent[-1] = (bent[-1] - len(second)) & 0xFF
-    (third,) = tags(1, 8)
+    # LEN reaches over the next two frames, and a bent byte makes the sum over all three right again.
+    first, second, third = tags(3, 7)
+    bent = bytearray(first)
+    bent[1] += len(second) + len(third)
+    bent[10] = (bent[10] - len(second) - len(third)) & 0xFF
     codec = Codec()
-    events = codec.feed(bytes(bent) + third)
-    assert [event.epc for event in events if isinstance(event, Tag)] == [third[7:19]]
+    events = codec.feed(bytes(bent) + second + third + b"\x01\x02\x03")
+    assert [event.epc for event in events if isinstance(event, Tag)] == [second[7:19], third[7:19]]
     assert codec.counters.dropped_tags == 1
+    assert codec.counters.frames == 3
+    assert codec.counters.junk == 3
 
 
 def test_a_frame_that_breaks_off_is_given_up_when_the_line_is_quiet() -> None:

@@ -320,6 +320,20 @@ def test_rounds_that_fail_again_and_again_are_not_a_running_inventory() -> None:
     assert family.judge(ErrorReply(Cmd.FAST_SWITCH, 0x54, "", antenna=2)) is Meaning.ALIVE
 
 
+def test_a_fast_switch_round_goes_on_past_a_named_port_only() -> None:
+    family = Family(Settings("r2000", antennas=(1, 2)))
+    assert family.judge(Condition("antenna-missing", "", antenna=2)) is Meaning.ALIVE
+    assert family.judge(Condition("antenna-missing", "")) is Meaning.AGAIN
+    assert family.judge(Condition("temperature", "", 40.0)) is Meaning.ALIVE
+
+
+def test_a_port_without_antenna_does_not_stop_the_bring_up() -> None:
+    (row,) = [row for row in Family(Settings("r2000")).setup_rows({}) if row.name == "select antenna 1"]
+    assert row.accepts is not None
+    assert row.accepts(Condition("antenna-missing", "")) is True
+    assert row.accepts(RoundEnd(Cmd.REAL_TIME, 0, 1)) is None
+
+
 def refuse(cmd: int) -> Callable[[SimModule], None]:
     return lambda sim: sim.refuse.add(cmd)
 
