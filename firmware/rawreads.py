@@ -64,11 +64,19 @@ def plain(value: Any) -> Plain:
 
 
 class RawReads:
-    """Records one shopper at a time, on the loop's thread: ``begin`` ... ``end``."""
+    """Records one shopper at a time, on the loop's thread: ``begin`` ... ``end``. What comes after the log
+    was full is only counted."""
 
     def __init__(
-        self, *, max_reads: int = MAX_READS, max_tags: int = MAX_TAGS, max_events: int = MAX_EVENTS
+        self,
+        *,
+        phase: bool = False,
+        max_reads: int = MAX_READS,
+        max_tags: int = MAX_TAGS,
+        max_events: int = MAX_EVENTS,
     ) -> None:
+        """``phase``: keep it too, where the module reports it (one byte a read; no decision uses it)."""
+        self._keep_phase = phase
         self._max_reads, self._max_tags, self._max_events = max_reads, max_tags, max_events
         self.running = False
         self._clear()
@@ -118,7 +126,8 @@ class RawReads:
         if gap < 0:  # stamped before what was told since
             at, gap = self._last, 0
         self._last = at
-        dbm, raw, antenna, phase = read.rssi_dbm, read.rssi_raw, read.antenna, read.phase
+        dbm, raw, antenna = read.rssi_dbm, read.rssi_raw, read.antenna
+        phase = read.phase if self._keep_phase else None
         if dbm is None:
             level, offset = raw, None
         else:
@@ -152,7 +161,7 @@ class RawReads:
         if phase is not None:
             self._phase.append(phase & 0xFF)
             self._phase_high.append(phase >> 8 & 0xFF)
-        if at == read.at * TICKS and (dbm is None or level == dbm * STEPS):
+        if at == read.at * TICKS and phase == read.phase and (dbm is None or level == dbm * STEPS):
             return read
         return TagRead(
             read.epc,
@@ -193,13 +202,18 @@ class RawReads:
         epcs = [getattr(verdict, name) for name in EPC_FIELDS]
         if self._verdict == (values, epcs):
             return self._event(now, SAME)
-        before = self._verdict[1] if self._verdict is not None else [()] * len(EPC_FIELDS)
+        old_values, old_epcs = self._verdict or ([None] * len(values), [()] * len(epcs))
         self._verdict = (values, epcs)
-        changes = [
-            [self._named(set(new) - set(old)), self._named(set(old) - set(new))]
-            for new, old in zip(epcs, before, strict=True)
-        ]
-        return self._event(now, [VERDICT, *values, round(verdict.unseen, 4), *changes])
+        words = [new if new != old else None for new, old in zip(values, old_values, strict=True)]
+        old, new = _places(old_epcs), _places(epcs)
+        changes = [bytearray() for _ in range(2 ** len(EPC_FIELDS))]
+        for epc in sorted(old.keys() | new.keys()):
+            place = new.get(epc, 0)
+            if place != old.get(epc, 0):
+                _varint(changes[place], self._numbers.get(epc) or self._number(epc, 0, forced=True))
+        while changes and not changes[-1]:
+            changes.pop()
+        return self._event(now, [VERDICT, *words, round(verdict.unseen * 100), *map(bytes, changes)])
 
     def background(self, known: int, levels: Mapping[bytes, Mapping[int, float]]) -> None:
         """What was known when the shopper came: how many tags lie near, and of those that were read since
@@ -257,20 +271,27 @@ class RawReads:
         self._events.append(event)
         return at / TICKS
 
-    def _number(self, epc: bytes, pc: int) -> int:
-        """The number of a tag with this PC word, 0 where no more fit. Two tags may carry one EPC."""
+    def _number(self, epc: bytes, pc: int, *, forced: bool = False) -> int:
+        """The number of a tag with this PC word, 0 where no more fit. Two tags may carry one EPC.
+
+        ``forced``: a verdict names it; the decision bounds how many there are."""
         number = self._twins.get((epc, pc))
         if number is None:
-            if len(self._tags) >= self._max_tags or len(epc) > 255:
+            if (len(self._tags) >= self._max_tags and not forced) or len(epc) > 255:
                 return 0
             self._tags.append((epc, pc))
             number = self._twins[epc, pc] = len(self._tags)
         self._numbers[epc] = number
         return number
 
-    def _named(self, epcs: Iterable[bytes]) -> list[int | bytes]:
-        """The numbers of tags; an EPC that gets none, because the log is full, as it is."""
-        return [self._numbers.get(epc) or self._number(epc, 0) or epc for epc in sorted(epcs)]
+
+def _places(epcs: list[tuple[bytes, ...]]) -> dict[bytes, int]:
+    """EPC to the fields it is in: a bit each, the first one lowest."""
+    found: dict[bytes, int] = {}
+    for bit, field in enumerate(epcs):
+        for epc in field:
+            found[epc] = found.get(epc, 0) | 1 << bit
+    return found
 
 
 def join(parts: Iterable[bytes | bytearray]) -> bytes:

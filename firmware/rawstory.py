@@ -1,9 +1,9 @@
 """Raw-read logs as files hold them: packed, checked, and told again as a story. Pure.
 
 A file is ``TGRR``, version u8, CRC-32 of what follows u32, its length u32, then sections: how it is kept u8
-(0 as it is, 1 raw deflate), length u24, bytes. Sections: CBOR head, EPCs, and columns (who, ticks since
-before, context, level change, phase). Numbers are big-endian. Damage is an error in words, never a shorter
-story.
+(0 as it is, 1 raw deflate, 2 the same with ``DICTIONARY``), length u24, bytes. Sections: CBOR head, EPCs, and
+columns (who, ticks since before, context, level change, phase). Numbers are big-endian. Damage is an error in
+words, never a shorter story.
 """
 
 from __future__ import annotations
@@ -36,7 +36,37 @@ HEADER = len(MAGIC) + 9
 SECTIONS = 8
 OWN = frozenset(["begun", "ended", "reads", "left_out", "pcs", "contexts", "events", "background"])
 """Keys of the head that are the format's; the others tell about the board."""
-STORED, DEFLATED = 0, 1
+NAMES = (
+    *("begun", "ended", "reads", "left_out", "pcs", "contexts", "events", "background", "board", "version"),
+    *(
+        "wall_ms",
+        "clock",
+        "collecting",
+        "reading",
+        "complete",
+        "uncertain",
+        "count-matches",
+        "missing",
+        "weak",
+    ),
+    *(
+        "rules",
+        "hard",
+        "sure",
+        "min_s",
+        "empty_s",
+        "judge_s",
+        "quiet_s",
+        "give_up_s",
+        "silence_s",
+        "presence",
+    ),
+    *("hold", "veto", "rise_db", "sure_in", "deaf_dbm", "even_dbm", "settle_s", "sure_out", "approach_s"),
+    *("veto_in_db", "veto_out_db"),
+)
+DICTIONARY = b"".join(bytes((0x60 + len(name),)) + name.encode() for name in NAMES)
+"""What heads are full of, so that a short log is not mostly names. Part of the format: never change it."""
+STORED, DEFLATED, NAMED = 0, 1, 2
 STRATEGIES = (zlib.Z_DEFAULT_STRATEGY, zlib.Z_HUFFMAN_ONLY)
 """Columns of noise pack best without a search for repeats, the others with one."""
 MAX_BODY = 16 * 1024 * 1024
@@ -111,16 +141,17 @@ class Story:
 def pack(body: bytes) -> bytes:
     """What ``RawReads.end`` gave, compressed and checked: the content of a file. 10 ms for long ones."""
     out = bytearray()
-    for part in _sections(body):
-        kept = min((part, *(_deflated(part, strategy) for strategy in STRATEGIES)), key=len)
-        out.append(STORED if kept is part else DEFLATED)
+    for number, part in enumerate(_sections(body)):
+        method, names = (DEFLATED, b"") if number else (NAMED, DICTIONARY)
+        kept = min((part, *(_deflated(part, strategy, names) for strategy in STRATEGIES)), key=len)
+        out.append(STORED if kept is part else method)
         out += len(kept).to_bytes(3, "big") + kept
     head = bytes((VERSION,)) + zlib.crc32(out).to_bytes(4, "big") + len(out).to_bytes(4, "big")
     return MAGIC + head + bytes(out)
 
 
-def _deflated(part: bytes, strategy: int) -> bytes:
-    deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS, 9, strategy)
+def _deflated(part: bytes, strategy: int, names: bytes) -> bytes:
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS, 9, strategy, names)
     return deflate.compress(part) + deflate.flush()
 
 
@@ -143,15 +174,18 @@ def unpack(data: bytes) -> list[bytes]:
     while at < length:
         method, size = packed[at], int.from_bytes(packed[at + 1 : at + 4], "big")
         kept = packed[at + 4 : at + 4 + size]
-        if len(kept) != size or method not in (STORED, DEFLATED):
+        if len(kept) != size or method not in (STORED, DEFLATED, NAMED):
             raise RawReadsError(f"section {len(parts) + 1} is not whole")
-        parts.append(kept if method == STORED else _inflated(kept, MAX_BODY - sum(map(len, parts))))
+        if method != STORED:
+            names = DICTIONARY if method == NAMED else b""
+            kept = _inflated(kept, MAX_BODY - sum(map(len, parts)), names)
+        parts.append(kept)
         at += 4 + size
     return parts
 
 
-def _inflated(kept: bytes, limit: int) -> bytes:
-    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+def _inflated(kept: bytes, limit: int, names: bytes) -> bytes:
+    inflate = zlib.decompressobj(-zlib.MAX_WBITS, names)
     try:
         part = inflate.decompress(kept, max(1, limit))
     except zlib.error as error:
@@ -196,6 +230,7 @@ class _Teller:
         self._phases = zip(phase, phase_high, strict=True)
         self._before: dict[int, int] = {}
         self._verdict: dict[str, Any] = {}
+        self._places: dict[bytes, int] = {}
 
     def entries(self) -> Iterator[Entry]:
         at = self._head["begun"]
@@ -231,11 +266,15 @@ class _Teller:
             return Judged(self._verdict, False, at)
         code, *rest = event
         if code == VERDICT:
-            *values, unseen = rest[: len(VALUE_FIELDS) + 1]
-            verdict = {**dict(zip(VALUE_FIELDS, values, strict=True)), "unseen": unseen}
-            for name, (more, less) in zip(EPC_FIELDS, rest[len(VALUE_FIELDS) + 1 :], strict=True):
-                now = set(self._verdict.get(name, ())) | set(map(self._epc, more))
-                verdict[name] = tuple(sorted(now - set(map(self._epc, less))))
+            count = len(VALUE_FIELDS)
+            verdict = dict(self._verdict)
+            verdict |= {n: v for n, v in zip(VALUE_FIELDS, rest, strict=False) if v is not None}
+            verdict["unseen"] = rest[count] / 100
+            for place, numbers in enumerate(rest[count + 1 :]):
+                for number in _varints(numbers):
+                    self._places[self._epcs[number - 1]] = place
+            for bit, name in enumerate(EPC_FIELDS):
+                verdict[name] = tuple(sorted(e for e, place in self._places.items() if place >> bit & 1))
             self._verdict = verdict
             return Judged(verdict, True, at)
         if code == GAP:
@@ -249,9 +288,6 @@ class _Teller:
         if code == NOTE:
             return Noted(str(value), at)
         raise ValueError(f"unknown entry {code}")
-
-    def _epc(self, number: int | bytes) -> bytes:
-        return number if isinstance(number, bytes) else self._epcs[number - 1]
 
 
 def _sections(body: bytes) -> list[bytes]:

@@ -1,13 +1,13 @@
-"""``tallygate replay``: feed a board's recorded events to today's policy and show the first difference.
+"""``tallygate replay``: feed what a board recorded to today's policy and show the first difference.
 
-The trace names every event that reached policy and the orders that came of it; time is in the trace. Opens no
-device and writes nothing.
+A gate's trace names every event that reached policy and the orders that came of it; a portal's raw-read log
+every tag read of one shopper and the decision's verdicts. Time is in the file. Opens no device or port.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +19,7 @@ from firmware.gate.entry import EntryPolicy, Rules
 from firmware.gate.machine import Gate
 from firmware.gate.orders import Restored
 from firmware.gate.timing import RANGES, TRIES, Timing
+from firmware.rawstory import MAGIC, RawReadsError, decode
 from firmware.trace import TraceError, event_of, order_text, read
 from hal.ports import InputChanged
 from provisioning.trouble import BAD_INPUT, FAILED, Trouble
@@ -36,19 +37,39 @@ class Difference:
 
 
 def replay(
-    trace: Annotated[Path, typer.Argument(metavar="TRACE", help="A trace file, trace-0.jsonl and so on.")],
+    trace: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="A gate's trace (trace-0.jsonl) or a portal's raw-read log."),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")] = False,
 ) -> None:
-    """Run a trace again and compare.
+    """Run a recording again and compare.
 
-    Feeds the recorded events to this version's policy and compares its orders with the recorded ones; shows
-    the first difference. Exit code 1 when there is one.
+    Feeds what was recorded to this version's policy and compares what it says with what was said then; shows
+    the first difference. Of a raw-read log also every tag: how strong, how often, in the basket or not, and
+    why. Exit code 1 when there is a difference.
 
     Example: tallygate replay build/run/board/trace/trace-0.jsonl
     """
     try:
+        with trace.open("rb") as file:
+            is_reads = file.read(len(MAGIC)) == MAGIC
+    except OSError as error:
+        raise Trouble(f"{trace}: cannot be read: {error.strerror}", BAD_INPUT) from None
+    if is_reads:
+        _replay_reads(trace, as_json)
+        return
+    try:
         count, version, difference = run_again(trace)
     except TraceError as error:
         raise Trouble(str(error), BAD_INPUT) from None
+    if as_json:
+        found = None if difference is None else asdict(difference)
+        about = {"file": str(trace), "same": difference is None, "events": count, "version": version}
+        typer.echo(json.dumps({**about, "difference": found}, ensure_ascii=False))
+        if difference is not None:
+            raise typer.Exit(FAILED)
+        return
     if difference is None:
         typer.echo(f"{trace}: {count} events of version {version}, the same orders from this one")
         return
@@ -58,6 +79,21 @@ def replay(
         for order in orders or ["nothing"]:
             typer.echo(f"    {json.dumps(order, ensure_ascii=False)}")
     raise typer.Exit(FAILED)
+
+
+def _replay_reads(path: Path, as_json: bool) -> None:
+    from provisioning import replay_reads, replay_view
+
+    try:
+        outcome = replay_reads.run_again(decode(path.read_bytes()))
+    except RawReadsError as error:
+        raise Trouble(f"{path}: {error}", BAD_INPUT) from None
+    if as_json:
+        typer.echo(json.dumps(replay_view.as_json(path, outcome), ensure_ascii=False))
+    else:
+        replay_view.show(replay_view.console(), path, outcome)
+    if outcome.difference is not None:
+        raise typer.Exit(FAILED)
 
 
 def run_again(path: Path) -> tuple[int, str, Difference | None]:

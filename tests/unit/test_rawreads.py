@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -86,7 +86,7 @@ steps = st.one_of(
 @settings(max_examples=60, deadline=None)
 @given(st.lists(steps, max_size=60), times)
 def test_what_was_handed_on_is_what_is_told_again(script: list[Any], begin: float) -> None:
-    raw = RawReads()
+    raw = RawReads(phase=True)
     began = raw.begin(begin, rules=Rules(), board="portal-1")
     expected: list[Entry] = []
     verdict: Verdict | None = None
@@ -112,7 +112,7 @@ def test_what_was_handed_on_is_what_is_told_again(script: list[Any], begin: floa
 
 @given(reads)
 def test_read_is_handed_on_as_it_was_but_for_time_and_level_steps(read: TagRead) -> None:
-    raw = RawReads()
+    raw = RawReads(phase=True)
     raw.begin(0.0, rules={})
     kept = raw.read(read)
     assert read.at <= kept.at < read.at + 1 / 1000
@@ -124,6 +124,9 @@ def test_read_is_handed_on_as_it_was_but_for_time_and_level_steps(read: TagRead)
     for name in ("epc", "pc", "antenna", "rssi_raw", "phase", "freq_khz", "read_count"):
         assert getattr(kept, name) == getattr(read, name)
     assert raw.read(kept) is kept  # nothing to change: nothing made anew
+    lean = RawReads()
+    lean.begin(0.0, rules={})
+    assert lean.read(read) == replace(kept, phase=None)
 
 
 def test_tick_is_never_early_and_never_turns_the_order_around() -> None:
