@@ -8,6 +8,7 @@ streaming when the board's port is closed. Never loaded on a real board.
 from __future__ import annotations
 
 import asyncio
+import termios
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -53,12 +54,14 @@ class _Carriage:
         self._flush: asyncio.TimerHandle | None = None
         self._held = b""
         self._cut = False
+        self.wrong_speed: Callable[[], bool] | None = None
 
     def power_cycle(self) -> None:
         self._out(self.module.power_cycle(self._loop.time()))
         self.arm()
 
     def hear(self, data: bytes) -> None:
+        self._meet()
         data = self.wire.to_module(data)
         if data:
             self._out(self.module.feed(data, self._loop.time()))
@@ -94,6 +97,7 @@ class _Carriage:
         if self._cut and len(data) > 1:
             self._cut = False
             data = data[: len(data) // 2] + self.module.power_cycle(self._loop.time())
+        self._meet()
         data = self.wire.to_board(data)
         if self.wire.burst or self._held:
             self._held += data
@@ -101,6 +105,10 @@ class _Carriage:
             return
         for part in self.wire.writes(data):
             self._put(part)
+
+    def _meet(self) -> None:
+        if self.wrong_speed is not None:
+            self.wire.wrong_baud = self.wrong_speed()
 
     def _pour(self, whole: bool) -> None:
         while len(self._held) >= BURST_BYTES or (whole and self._held):
@@ -116,12 +124,22 @@ class _Carriage:
 
 class SimulatedModule(Terminal):
     """``module`` on a pseudo-terminal, plugged in; see ``Terminal`` for ``port`` and ``link``. Raises OSError
-    when the terminal or the link cannot be made. ``wire``: how good the line is."""
+    when the terminal or the link cannot be made. ``wire``: how good the line is. ``baud``: the module's own
+    speed; a port that is set to another one hears garbage (None: it hears any)."""
 
-    def __init__(self, module: Module, loop: asyncio.AbstractEventLoop, link: Path | None = None) -> None:
+    def __init__(
+        self,
+        module: Module,
+        loop: asyncio.AbstractEventLoop,
+        link: Path | None = None,
+        baud: int | None = None,
+    ) -> None:
         super().__init__("reader", loop, link)
         self.module = module
         self._carriage = _Carriage(module, loop, self.send)
+        if baud is not None:
+            self._speed = getattr(termios, f"B{baud}")
+            self._carriage.wrong_speed = self._wrong_speed
         self.plug(True)
 
     @property
@@ -153,6 +171,9 @@ class SimulatedModule(Terminal):
 
     def _hear(self, data: bytes) -> None:
         self._carriage.hear(data)
+
+    def _wrong_speed(self) -> bool:
+        return self.plugged and bool(termios.tcgetattr(self._slave)[5] != self._speed)
 
 
 class InlineModule(InlineTerminal):

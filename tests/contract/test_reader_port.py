@@ -5,6 +5,7 @@ from __future__ import annotations
 import termios
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,18 @@ def test_nothing_is_left_open(rig: Rig) -> None:
     assert _terminals() > before
     rig.reader.close()
     rig.until(lambda: _terminals() == before)
+
+
+def test_a_port_at_another_speed_than_the_module_says_so(rig: Rig, tmp_path: Path) -> None:
+    rig.carrier.close()  # type: ignore[call-arg]
+    rig.carrier = SimulatedModule(rig.module, rig.loop, tmp_path / "ttyReader", baud=38400)
+    rig.reader.start(rig.events.append)
+    rig.until(lambda: rig.of(DeviceLost))
+    assert "baud" in rig.of(DeviceLost)[0].check
+    rig.reader.close()
+    rig.settings = replace(rig.settings, baud=38400)
+    rig.reader = rig.make()
+    rig.start()
 
 
 def _terminals() -> int:

@@ -31,10 +31,12 @@ def every(what: Callable[[Any], Any]) -> Any:
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Make]:
+def make(tmp_path: Path, mocker: Any) -> Iterator[Make]:
     rigs: list[Rig] = []
 
     def one(protocol: str, *, pty: bool = False, **options: Any) -> Rig:
+        if pty:  # in real time: open it again at once
+            mocker.patch("hal.reader.serial_reader.BACKOFF_S", (0.02,))
         rigs.append(Rig(protocol, tmp_path if pty else None, **options))
         return rigs[-1]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hal.ports import DeviceLost, Event
+from hal.ports import DeviceLost, Event, TagRead
 from hal.reader.bringup import Row, Sequence
 from hal.reader.serial_reader import SerialReader
 from hal.sim.module import InlineModule
@@ -44,6 +44,43 @@ def test_back_off_grows_and_starts_over_after_a_stable_time() -> None:
     line.plug(False)
     rig.run(1.6)
     assert [round(b - a, 2) for a, b in zip(opens, opens[1:], strict=False)] == [1.0]
+    rig.close()
+
+
+def test_a_module_that_answers_but_takes_no_inventory_is_lost() -> None:
+    rig = Rig("yrm100")
+    rig.module.refuse.add(0x27)
+    rig.start()
+    rig.reader.begin()
+    rig.until(lambda: rig.of(DeviceLost))
+    assert "takes no inventory" in rig.of(DeviceLost)[0].reason
+    rig.module.refuse.clear()
+    rig.carrier.present([bytes(12)])
+    rig.until(lambda: rig.of(TagRead))
+    rig.close()
+
+
+def test_a_poll_that_ended_without_a_word_is_started_again() -> None:
+    rig = Rig("yrm100")
+    rig.start()
+    rig.reader.begin()
+    rig.run(1)
+    rig.module.rounds_left = 0
+    rig.carrier.present([bytes(12)])
+    rig.until(lambda: rig.of(TagRead))
+    assert rig.of(DeviceLost) == []
+    assert rig.reader.stats()["reader_resumed"] == 1
+    rig.close()
+
+
+def test_a_sleeping_module_loses_the_first_command_only() -> None:
+    rig = Rig("yrm100")
+    rig.start()
+    rig.module.asleep = True
+    rig.carrier.present([bytes(12)])
+    rig.reader.begin()
+    rig.until(lambda: rig.of(TagRead))
+    assert rig.of(DeviceLost) == []
     rig.close()
 
 
