@@ -1,7 +1,7 @@
 """``python -m store``: the shop's side of the boards' records.
 
-``run`` keeps the ledger, ``init`` only makes or updates it, ``status`` reads it, ``revoke`` and ``keys``
-change what boards accept. Secrets are never taken from the command line.
+``run`` keeps the ledger, ``init`` only makes or updates it, ``status`` reads it, ``revoke``, ``keys`` and
+``prices`` change what boards are told. Secrets are never taken from the command line.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ examples:
   python -m store status --db sqlite:////var/lib/tallygate/ledger.sqlite
   python -m store revoke 00a1b2c3d4e5f607 --reason "lost phone" --db sqlite:////var/lib/tallygate/ledger.sqlite
   python -m store keys list --db sqlite:////var/lib/tallygate/ledger.sqlite
+  python -m store prices import goods.csv --dry-run --db sqlite:////var/lib/tallygate/ledger.sqlite
 """
 
 
@@ -48,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
             engine = open_ledger(options.db)
             print(f"ledger {name(engine)}: schema {migrate(engine)}")
             return 0
-        if options.command in ("revoke", "keys"):
+        if options.command in ("revoke", "keys", "prices"):
             return tablecli.run(options)
         return report(options.db, as_json=options.json)
     except (LedgerError, _Usage) as error:

@@ -2,7 +2,7 @@
 
 Facts are only ever inserted. What may change in place is bookkeeping that no auditor would miss: how far
 a journal is posted, what a board last said of itself, fault counters, the clearing time of an alarm, the end
-of a revocation or a key, and what was last published of a table.
+of a revocation or a key, the price list, and what was last published of a table.
 Must never hold a payment code, a private key, or anything that names a person.
 
 Ids: epochs and visits are lower-case hex text (16 characters), EPCs upper-case hex, times milliseconds of
@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     ForeignKey,
     ForeignKeyConstraint,
@@ -237,6 +238,21 @@ pass_keys = Table(
     Column("public_key", String(64), nullable=False, unique=True),
     Column("added_ms", BigInteger, nullable=False),
     Column("retired_ms", BigInteger),
+)
+
+# The price list: one row per GTIN-14, or per full EPC for goods without a GS1 code.
+catalogue = Table(
+    "catalogue",
+    metadata,
+    Column("goods", String(128), primary_key=True),  # 14 digits, or "epc:" and upper-case hex
+    Column("name", Text, nullable=False),
+    Column("price_fen", BigInteger, nullable=False),
+    Column("unit", String(12), nullable=False),  # "": no unit price
+    Column("unit_fen", BigInteger),
+    Column("brand", String(16), nullable=False),
+    Column("zone", String(16), nullable=False),
+    Column("changed_ms", BigInteger, nullable=False),
+    CheckConstraint("price_fen >= 0", name="ck_catalogue_price"),
 )
 
 # What boards are told: one row per table and bucket, exactly as published under that version.

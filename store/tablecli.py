@@ -1,4 +1,4 @@
-"""``python -m store revoke`` and ``keys``: withdraw a visit's passes, change the pass keys.
+"""``python -m store revoke``, ``keys`` and ``prices``: withdraw a visit's passes, change keys and prices.
 
 They write the ledger only; the running store sends the change to the boards within seconds. Public keys
 only: a private key must never be given on a command line.
@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from store import tables
+from store import pricecli, tables
 from store.ledger import LedgerError, check, explain, name, open_ledger
 
 SOON = "the running store tells the boards within seconds"
@@ -36,6 +36,7 @@ def add_commands(
     retire = actions.add_parser("retire", parents=[db], help="refuse passes of this key from now on")
     retire.add_argument("key_id", type=int, metavar="ID")
     actions.add_parser("list", parents=[db], help="all keys, and since when")
+    pricecli.add_commands(commands, db)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -46,7 +47,8 @@ def run(options: argparse.Namespace) -> int:
     reader.dispose()
     engine = open_ledger(options.db)
     try:
-        print(_revoke(engine, options) if options.command == "revoke" else _keys(engine, options))
+        commands = {"revoke": _revoke, "keys": _keys, "prices": pricecli.run}
+        print(commands[options.command](engine, options))
     except SQLAlchemyError as error:
         raise LedgerError(f"the ledger {name(engine)}: {explain(error)}") from error
     finally:

@@ -1,5 +1,7 @@
 """The tables that boards are told, in the ledger: revoked visits and public pass keys, and their versions.
 
+The price list's content is ``store.prices``'s work; it is published here as well.
+
 Every change writes its fact and the new published content in one transaction, so that a version names one
 content for ever. Nothing here talks to the broker. Must never be given a private key.
 """
@@ -7,6 +9,7 @@ content for ever. Nothing here talks to the broker. Must never be given a privat
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select, text
@@ -106,11 +109,17 @@ def renew(connection: Connection) -> int:
     """Give every bucket whose content is another one a new version; how many there were.
 
     Also lets old revocations go. Raises LedgerError when a table is full."""
+    return publish(connection, lambda: _contents(connection))
+
+
+def publish(connection: Connection, contents: Callable[[], Mapping[Key, tuple[int, bytes]]]) -> int:
+    """Give each of these buckets its content, (entry size, data), and a new version where that is another
+    one; how many there were. ``contents`` is asked once nobody else can change anything."""
     if connection.dialect.name == "postgresql":
         # A change under way elsewhere is waited for: a version must name one content.
         connection.execute(text(f"LOCK TABLE {pushed.name} IN SHARE ROW EXCLUSIVE MODE"))
     before, changed = published(connection), 0
-    for key, (size, data) in _contents(connection).items():
+    for key, (size, data) in contents().items():
         old = before.get(key)
         if old is not None and (old.entry_size, old.data) == (size, data):
             continue

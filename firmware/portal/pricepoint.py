@@ -141,7 +141,7 @@ class PricePoint:
                 del self._tags[min(self._tags.values(), key=lambda one: one.seen).epc]
             self._tags[read.epc] = _Tag(read.epc, now, now, strength, now)
             return True
-        if now >= tag.seen + rules.together_s:
+        if now >= tag.seen + rules.window_s:
             tag.first = now  # it was away: held there anew
         tag.seen = now
         if strength >= tag.peak or now >= tag.peak_at + PEAK_S:
@@ -152,7 +152,7 @@ class PricePoint:
         rules = self._rules
         for tag in [one for one in self._tags.values() if now >= one.seen + rules.clear_s]:
             del self._tags[tag.epc]
-        recent = [tag for tag in self._tags.values() if now < tag.seen + rules.together_s]
+        recent = [tag for tag in self._tags.values() if now < tag.seen + rules.window_s]
         if not recent:
             held = bool(self._tags) if self._shown == _SEVERAL else self._shown in self._tags
             self._put(self._shown if held else None, now)
@@ -170,7 +170,7 @@ class PricePoint:
 
     def _schedule(self, now: float) -> None:
         rules = self._rules
-        after = (rules.clear_s,) if len(self._tags) == 1 else (rules.swap_s, rules.together_s, rules.clear_s)
+        after = (rules.clear_s,) if len(self._tags) == 1 else (rules.swap_s, rules.window_s, rules.clear_s)
         times = [tag.seen + wait for tag in self._tags.values() for wait in after]
         if self._note_at is not None:
             times.append(self._note_at)

@@ -9,10 +9,10 @@ RANGES: Mapping[str, tuple[float, float, str]] = {
     "near_dbm": (-90.0, 0.0, "a tag read at least this strong is held to the antenna, dBm"),
     "near_raw": (-1000.0, 65535.0, "the same in the module's own figure, where it gives no dBm"),
     "hysteresis": (0.0, 30.0, "it stays near until it is this much weaker"),
-    "margin": (1.0, 40.0, "of two near tags one that is this much stronger is the one meant"),
+    "margin": (0.0, 40.0, "of two near tags one that is this much stronger is the one meant"),
     "clear_s": (0.3, 10.0, "the price leaves the screen this long after the last read"),
     "swap_s": (0.05, 0.2, "another item waits at most this long for the one before to be gone"),
-    "together_s": (0.2, 5.0, "two tags read within this time are there together"),
+    "together_s": (0.25, 5.0, "two tags read within this time are there together"),
     "look_s": (0.0, 5.0, "a price shown this long is a look worth a record"),
     "look_again_s": (1.0, 86400.0, "the same tag is written again no sooner than this"),
     "looks_an_hour": (1, 3600, "no more looks than this are written in an hour"),
@@ -44,8 +44,8 @@ class Rules:
                 raise ValueError(
                     f"price point {field.name} = {value!r}: must be {low:g} to {high:g} ({words})"
                 )
-        if not self.swap_s < self.together_s < self.clear_s:
-            raise ValueError(
-                f"price point swap_s, together_s, clear_s = {self.swap_s:g}, {self.together_s:g}, "
-                f"{self.clear_s:g}: each must be longer than the one before"
-            )
+
+    @property
+    def window_s(self) -> float:
+        """``together_s``, where the price is not cleared before that."""
+        return min(self.together_s, 0.8 * self.clear_s)

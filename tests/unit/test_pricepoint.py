@@ -293,6 +293,15 @@ def test_one_look_is_written_for_a_presentation_and_a_tag_left_there_fills_nothi
     assert len(scene.looks) == 2
 
 
+def test_a_price_that_is_cleared_early_works_the_same() -> None:
+    scene = Scene(Rules(clear_s=0.3)).lie(1.0, A).lie(1.0, A, B)
+    assert scene.screen == pricetext.SEVERAL
+    scene.lie(0.5, B)
+    assert scene.lines == NUTS_LINES
+    scene.wait(0.3)
+    assert scene.screen == pricetext.IDLE
+
+
 def test_looks_are_bounded_an_hour() -> None:
     scene = Scene(Rules(looks_an_hour=12))
     for serial in range(40):
@@ -366,7 +375,7 @@ def test_money_and_names_as_people_read_them() -> None:
     "wrong",
     [
         lambda: Rules(near_dbm=5),
-        lambda: Rules(clear_s=0.5),
+        lambda: Rules(clear_s=0.2),
         lambda: Rules(swap_s=0.3),
         lambda: Rules(looks_an_hour=0),
     ],
