@@ -108,7 +108,6 @@ class App:
         else:
             self._strict = strict_gpiod_warning()
         self.display = open_display(board, self.loop, lambda event: self.station.post(event))
-        self.uplink = Uplink(self)
         self.station: Station = open_station(
             Kit(
                 board,
@@ -118,10 +117,11 @@ class App:
                 self.pins,
                 self.display,
                 self.boot,
-                self.uplink.live,
+                lambda fields: self.uplink.live(fields),
                 self.papers,
             )
         )
+        self.uplink = Uplink(self)
         self.station.linked(self.uplink.link)
         self.station.trace = self._trace_writer() if board.trace.enabled else None
         self.recorder = Recorder(self.guard, self.desk, self.stamp, self.station.answer, self.uplink.written)

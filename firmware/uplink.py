@@ -94,7 +94,15 @@ class Uplink:
         )
         self.topics = self.link.topics
         path = app.data / "tables.sqlite"
-        self.tables = Tables(app.guard, app.papers, path, self.link, self._check_table, self._table_changed)
+        self.tables = Tables(
+            app.guard,
+            app.papers,
+            path,
+            self.link,
+            self._check_table,
+            self._table_changed,
+            names=app.station.tables,
+        )
 
     @property
     def app(self) -> App:

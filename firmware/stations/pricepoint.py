@@ -17,6 +17,7 @@ from firmware.portal.pricerules import Rules
 from firmware.portal.pricetext import IDLE
 from firmware.pricebook import PriceBook
 from firmware.station import Kit, Station
+from firmware.sync.link import Link
 from firmware.wire.tables import Snapshot
 from hal.ports import CodeSeen, DeviceBack, DeviceCondition, DeviceLost, InputChanged, TagRead
 
@@ -35,7 +36,6 @@ class PricepointStation(Station):
         rules = Rules(**{name: getattr(section, name) for name in section.__struct_fields__})
         self.policy = PricePoint(rules, self.prices.look, lambda: self.prices.complete, self._today)
         self._timer: asyncio.TimerHandle | None = None
-        self._carry_out(self.policy.start())
 
     @property
     def state(self) -> str:
@@ -46,6 +46,9 @@ class PricepointStation(Station):
 
     def figures(self) -> dict[str, float | int]:
         return {**{f"price_{name}": n for name, n in self.policy.counts.items()}, **self.prices.figures()}
+
+    def linked(self, link: Link) -> None:
+        self._carry_out(self.policy.start())
 
     def code(self, seen: CodeSeen) -> None:
         pass  # a price point has nothing to do with codes
