@@ -15,6 +15,7 @@ import pytest
 
 from firmware.loop import SteppedLoop
 from hal.ports import DeviceBack, DeviceCondition, DeviceLost, DeviceNote, Progress, TagRead
+from hal.reader.conditions import RUNNING_S
 from hal.reader.serial_reader import SerialReader
 from hal.sim.wire import Wire
 from tests.support.readers import EPCS, FAMILIES, Rig, spec, vectors
@@ -193,6 +194,30 @@ def test_a_module_that_streams_from_before_a_reboot_is_taken_over(make: Make, pr
 
 
 @each_family
+def test_a_module_that_streams_though_nobody_asked_is_stopped(make: Make, protocol: str) -> None:
+    rig = make(protocol)
+    rig.carrier.present(EPCS[:2])
+    rig.start()
+    rig.run(2)
+    rig.carrier._carriage.hear(rig.reader._family.inventory())
+    rig.until(lambda: not rig.inventory)
+    assert rig.of(TagRead) == rig.of(DeviceLost) == []
+    rig.reader.begin()
+    reads_on(rig)
+
+
+@each_family
+def test_it_waits_for_a_quiet_line_before_it_says_anything(make: Make, protocol: str) -> None:
+    rig = make(protocol)
+    rig.reader.start(rig.events.append)
+    for _ in range(20):
+        rig.carrier.send(b"\x00")
+        rig.run(0.02)
+        assert not rig.reader.info
+    rig.until(lambda: rig.reader.ready)
+
+
+@each_family
 @pytest.mark.parametrize("in_frame", [False, True])
 def test_a_reset_while_it_reads_is_set_up_again(make: Make, protocol: str, in_frame: bool) -> None:
     rig = reading(make(protocol))
@@ -261,10 +286,29 @@ def test_a_condition_is_told_while_it_lasts(make: Make, protocol: str, value: st
     assert begun.check
     assert rig.of(DeviceLost) == []
     switch(rig.module, False)
-    rig.until(lambda: len(rig.of(DeviceCondition)) == 2)
+    # The next tag that is read shows that it is over: sooner than by its not being repeated.
+    rig.until(lambda: len(rig.of(DeviceCondition)) == 2, RUNNING_S - 1)
     over = rig.of(DeviceCondition)[1]
     assert (over.name, over.active) == (value, False)
     reads_on(rig)
+
+
+@every(lambda one: one.conditions)
+def test_a_condition_ends_without_tags_and_with_the_module(make: Make, protocol: str, value: str) -> None:
+    rig = make(protocol)
+    rig.start()
+    rig.reader.begin()
+    switch = rig.spec.conditions[value]
+    for turn in (1, 2):
+        switch(rig.module, True)
+        rig.until(lambda turn=turn: len(rig.of(DeviceCondition)) == 2 * turn - 1)
+        if turn == 1:
+            switch(rig.module, False)
+        else:
+            rig.carrier.plug(False)
+        rig.until(lambda turn=turn: len(rig.of(DeviceCondition)) == 2 * turn)
+        assert not rig.of(DeviceCondition)[-1].active
+    assert rig.of(DeviceLost)
 
 
 @each_family

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from hal.ports import DeviceLost, Event, TagRead
+from hal.ports import DeviceCondition, DeviceLost, DeviceNote, Event, TagRead
 from hal.reader.bringup import Row, Sequence
+from hal.reader.events import Condition
 from hal.reader.serial_reader import SerialReader
 from hal.sim.module import InlineModule
 from tests.support.readerfaults import abuse
@@ -81,6 +82,43 @@ def test_a_sleeping_module_loses_the_first_command_only() -> None:
     rig.reader.begin()
     rig.until(lambda: rig.of(TagRead))
     assert rig.of(DeviceLost) == []
+    rig.close()
+
+
+def test_a_boot_message_has_it_set_up_again_without_waiting_for_silence() -> None:
+    rig = Rig("thingmagic")
+    rig.start()
+    rig.carrier.present([bytes(12)])
+    rig.reader.begin()
+    rig.until(lambda: rig.of(TagRead))
+    rig.carrier.brown_out()
+    rig.until(lambda: rig.of(DeviceNote), 1.0)
+    assert rig.of(DeviceNote)[0].name == "reader_resets"
+    rig.events.clear()
+    rig.until(lambda: rig.of(TagRead) and rig.stored)
+    rig.close()
+
+
+def test_several_ends_of_a_round_ask_for_one_next_round() -> None:
+    rig = Rig("yrm100", inventory="single")
+    rig.start()
+    rig.carrier.present([bytes([number] * 12) for number in range(24)])
+    rig.reader.begin()
+    rig.until(lambda: len(rig.epcs()) == 24)
+    rig.module.heard.clear()
+    rig.run(1)
+    assert 5 < len(rig.module.heard) <= 50  # one at most each round_pause_s
+    rig.close()
+
+
+def test_what_happens_in_a_moment_is_counted_and_told_now_and_then() -> None:
+    rig = Rig("yrm100")
+    rig.start()
+    for _ in range(250):
+        rig.reader._event(Condition("buffer-full", "the buffer was full"), rig.loop.time())
+    assert [note.name for note in rig.of(DeviceNote)] == ["reader_buffer_full"] * 3
+    assert rig.reader.stats()["reader_buffer_full"] == 250
+    assert rig.of(DeviceCondition) == []
     rig.close()
 
 
