@@ -183,14 +183,17 @@ def _deltas(values: list[int], previous: int) -> list[int]:
     return out
 
 
-def _rice_length(value: int, k: int) -> int:
-    quotient = value >> k
-    return quotient + 1 + k if quotient < _ESCAPE else _ESCAPE + _SERIAL_BITS
-
-
 def _best_k(values: list[int], highest: int) -> int:
     """The parameter that codes ``values`` shortest; the lowest of equals, so that there is one right form."""
-    return min(range(highest + 1), key=lambda k: sum(_rice_length(v, k) for v in values)) if values else 0
+    best, shortest = 0, len(values) * (_ESCAPE + _SERIAL_BITS) + 1
+    for k in range(highest + 1):
+        if len(values) * (k + 1) >= shortest:
+            break  # no value takes less than k + 1 bits, and k only grows
+        limit = _ESCAPE << k
+        length = sum([(v >> k) + 1 + k if v < limit else _ESCAPE + _SERIAL_BITS for v in values])
+        if length < shortest:
+            best, shortest = k, length
+    return best
 
 
 def _bits(value: int, width: int) -> str:
@@ -225,18 +228,21 @@ class _Bits:
         return value
 
     def gamma(self) -> int:
-        zeros = 0
-        while not self.take(1):
-            zeros += 1
-            if 1 << zeros > MAX_TAGS:
-                raise TagListError(f"a count over {MAX_TAGS}")
+        one = self._text.find("1", self._at)
+        zeros = (one if one >= 0 else len(self._text)) - self._at
+        if zeros >= MAX_TAGS.bit_length():
+            raise TagListError(f"a count over {MAX_TAGS}")
+        self.take(zeros + 1)
         return 1 << zeros | self.take(zeros)
 
     def rice(self, k: int) -> int:
-        quotient = 0
-        while quotient < _ESCAPE and self.take(1):
-            quotient += 1
-        return self.take(_SERIAL_BITS) if quotient == _ESCAPE else quotient << k | self.take(k)
+        end = self._text.find("0", self._at, self._at + _ESCAPE)
+        if end < 0:
+            self.take(_ESCAPE)
+            return self.take(_SERIAL_BITS)
+        quotient = end - self._at
+        self._at = end + 1
+        return quotient << k | self.take(k)
 
     def whole_bytes(self) -> int:
         """Bytes begun so far."""
