@@ -132,6 +132,7 @@ class Family:
             *self.stop_rows(),
             row("ask for the version", Op.VERSION, b"", version(info)),
             row("ask which program runs", Op.PROGRAM, b"", self._program(rows, info)),
+            row("stay awake", Op.SET_POWER_MODE, b"\x00", done(Op.SET_POWER_MODE), optional=True),
             row("ask for the regions", Op.REGIONS, b"", self._regions(rows, info), CHECK_REGION),
             row("set protocol", Op.SET_PROTOCOL, bytes((0, GEN2)), done(Op.SET_PROTOCOL)),
             row("look for antennas", Op.GET_ANTENNA, b"\x05", detected(info), optional=True),
@@ -146,11 +147,11 @@ class Family:
             ),
             row("read power back", Op.GET_READ_POWER, b"\x00", self._power_back, CHECK_POWER),
             row("set session", Op.SET_GEN2, session, done(Op.SET_GEN2)),
-            row("read session back", Op.GET_GEN2, session[:2], same(Op.GET_GEN2, session)),
+            row("read session back", Op.GET_GEN2, session[:2], same(Op.GET_GEN2, session, True)),
             # A from B in turn in the sessions that remember: else a tag is heard once and then rests.
             row("set target", Op.SET_GEN2, target, done(Op.SET_GEN2), optional=True),
             row("report repeated reads", Op.SET_OPTION, filter_off, done(Op.SET_OPTION)),
-            row("read that back", Op.GET_OPTION, filter_off[:2], same(Op.GET_OPTION, filter_off)),
+            row("read the filter back", Op.GET_OPTION, filter_off[:2], same(Op.GET_OPTION, filter_off, True)),
             row("ask for the serial number", Op.HARDWARE, b"\x00\x40", serial(info), optional=True),
         ]
         return rows
@@ -234,25 +235,26 @@ class Family:
         return accepts
 
     def _regions(self, rows: list[Row[Event]], info: dict[str, str]) -> Accepts:
-        """Set the first of the region's numbers that the module has, and read it back."""
+        """Set the first of the region's numbers that the module has, and read it back. A clone that cannot
+        list its regions gets the first number, and refuses it where it is not one of its own."""
 
         def accepts(event: Event) -> bool | str | None:
-            if not (isinstance(event, Response) and event.cmd == Op.REGIONS):
-                return refused(event, Op.REGIONS)
-            info["regions"] = ", ".join(REGION_NAMES.get(code, f"{code:02X}") for code in event.data)
-            for code in REGIONS[self._region_name]:
-                if code in event.data:
-                    self._region, region = code, bytes((code,))
-                    insert_after(
-                        rows,
-                        "ask for the regions",
-                        row("set region", Op.SET_REGION, region, done(Op.SET_REGION), CHECK_REGION),
-                        row(
-                            "read region back", Op.GET_REGION, b"", same(Op.GET_REGION, region), CHECK_REGION
-                        ),
-                    )
-                    return True
-            return f"it has no region for {self._region_name!r}, only {info['regions']}"
+            wanted = REGIONS[self._region_name]
+            if isinstance(event, Response) and event.cmd == Op.REGIONS:
+                info["regions"] = ", ".join(REGION_NAMES.get(code, f"{code:02X}") for code in event.data)
+                wanted = tuple(code for code in wanted if code in event.data)
+                if not wanted:
+                    return f"it has no region for {self._region_name!r}, only {info['regions']}"
+            elif not refused(event, Op.REGIONS):
+                return None
+            self._region, region = wanted[0], bytes(wanted[:1])
+            insert_after(
+                rows,
+                "ask for the regions",
+                row("set region", Op.SET_REGION, region, done(Op.SET_REGION), CHECK_REGION),
+                row("read region back", Op.GET_REGION, b"", same(Op.GET_REGION, region), CHECK_REGION),
+            )
+            return True
 
         return accepts
 

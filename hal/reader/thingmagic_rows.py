@@ -49,13 +49,14 @@ def done(op: Op) -> Accepts:
     return lambda event: (isinstance(event, Response) and event.cmd == op) or refused(event, op)
 
 
-def same(op: Op, data: bytes) -> Accepts:
-    """``op`` answered with exactly ``data``."""
+def same(op: Op, data: bytes, unknown_is_good: bool = False) -> Accepts:
+    """``op`` answered with exactly ``data``. ``unknown_is_good``: clones lack some questions."""
 
     def accepts(event: Event) -> bool | str | None:
         if isinstance(event, Response) and event.cmd == op:
             return event.data == data or f"it answered {event.data.hex()}, not {data.hex()}"
-        return refused(event, op)
+        reason = refused(event, op)
+        return True if reason and unknown_is_good else reason
 
     return accepts
 

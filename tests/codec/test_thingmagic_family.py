@@ -92,8 +92,8 @@ def test_everything_is_set_and_read_back_in_order() -> None:
     assert own.gen2[1] == b"\x00\x00"  # target: A, then B
     assert not own.filters_repeats
     assert [f"{one.cmd:02X}{one.data.hex().upper()}" for one in module.heard] == [
-        "2F000002", "03", "0C", "71", "9706", "67", "930005", "6105", "910201010303", "6201", "9208B1",
-        "6200", "9B050002", "6B0500", "9B05010000", "9A010C00", "6A010C", "100040",
+        "2F000002", "03", "0C", "9800", "71", "9706", "67", "930005", "6105", "910201010303", "6201",
+        "9208B1", "6200", "9B050002", "6B0500", "9B05010000", "9A010C00", "6A010C", "100040",
     ]  # fmt: skip
     assert info["model"] == "M7E Hecto"
     assert info["firmware"] == "02.01.06.08"
@@ -160,6 +160,25 @@ def test_a_module_whose_optional_answers_are_missing_still_works() -> None:
     sequence, _, _, _ = set_up(module=module)
     assert sequence.failed is None
     assert sequence.skipped == ["look for antennas", "ask for the serial number"]
+
+
+def test_a_clone_that_cannot_answer_every_question_is_set_up_by_what_it_takes() -> None:
+    module = SimModule(Population(), "silion")
+    module.refuse |= {Op.REGIONS, Op.GET_GEN2, Op.GET_OPTION, Op.SET_POWER_MODE}
+    sequence, _, _, _ = set_up(module=module)
+    assert sequence.failed is None
+    assert module.settings.region == 0x06
+    sequence, _, _, _ = set_up(module=module, region="jp")
+    assert "region is not one of its" in sequence.failed
+
+
+def test_a_filter_that_stays_on_is_not_accepted() -> None:
+    class Stubborn(SimModule):
+        def _setting(self, op: int, data: bytes) -> tuple[int, bytes]:
+            return (0, b"") if op == Op.SET_OPTION else super()._setting(op, data)
+
+    sequence, _, _, _ = set_up(module=Stubborn(Population()))
+    assert "read the filter back: it answered 010c01, not 010c00" in sequence.failed
 
 
 def test_a_reset_is_found_by_the_check() -> None:
