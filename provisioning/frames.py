@@ -27,6 +27,10 @@ TABLES = ("NAMES", "Cmd", "Op", "Opcode", "COMMANDS")
 """What a protocol's module may call its table of commands: numbers to words, or an IntEnum."""
 
 
+MISSING = {"yrm100": ("antenna", "read_count"), "uhfreader18": ("pc", "read_count"), "r2000": ("read_count",)}
+"""What a protocol's tag reports never hold; the board has a stand-in there, the wire has nothing."""
+
+
 class Protocol(StrEnum):
     """``hal.reader.families.PROTOCOLS``, for the command line."""
 
@@ -126,18 +130,7 @@ def as_fields(event: Event, protocol: str, names: dict[int, str]) -> dict[str, A
 
     match event:
         case Tag():
-            return {
-                "event": "tag",
-                "epc": event.epc.hex(),
-                "pc": f"{event.pc:04x}",
-                "rssi_dbm": event.rssi_dbm,
-                "rssi_raw": event.rssi_raw,
-                "antenna": event.antenna,
-                "freq_khz": event.freq_khz,
-                "phase": event.phase,
-                "read_count": event.read_count,
-                "module_ms": event.module_ms,
-            }
+            return {**_tag(event), **dict.fromkeys(MISSING.get(protocol, ()))}
         case Response():
             said = {"status": event.status, "data": event.data.hex()}
             return {
@@ -163,6 +156,23 @@ def as_fields(event: Event, protocol: str, names: dict[int, str]) -> dict[str, A
             }
         case Command():
             return {"event": "command", **command(event.cmd), "data": event.data.hex()}
+
+
+def _tag(tag: Tag) -> dict[str, Any]:
+    # A report without a level has a 0 there, which no module measures.
+    said = tag.rssi_dbm is not None or tag.rssi_raw != 0
+    return {
+        "event": "tag",
+        "epc": tag.epc.hex(),
+        "pc": f"{tag.pc:04x}",
+        "rssi_dbm": tag.rssi_dbm,
+        "rssi_raw": tag.rssi_raw if said else None,
+        "antenna": tag.antenna,
+        "freq_khz": tag.freq_khz,
+        "phase": tag.phase,
+        "read_count": tag.read_count,
+        "module_ms": tag.module_ms,
+    }
 
 
 def _line(data: dict[str, Any]) -> str:
