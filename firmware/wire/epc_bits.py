@@ -5,8 +5,6 @@ Methods by GS1 TDS 2.3, 14.5.3 (date), 14.5.4 (digits in nibbles) and 14.5.6 (al
 
 from __future__ import annotations
 
-from calendar import monthrange
-
 from firmware.wire.epc_value import CHARACTERS, WORD_BITS, EpcError
 from firmware.wire.gtin import is_digits
 
@@ -15,6 +13,7 @@ _BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _CODE40 = "\0ABCDEFGHIJKLMNOPQRSTUVWXYZ-.:0123456789"
 _ALPHABETS = {1: (4, _HEX_UPPER), 2: (4, _HEX_LOWER), 3: (6, _BASE64)}
 _LENGTH_BITS = 5
+_MONTH_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 class Reader:
@@ -39,10 +38,9 @@ class Reader:
     def date(self) -> tuple[str, str]:
         """16 bits as YYMMDD and as ISO date; day 0 stands for the month's last day. The century is ours."""
         year, month, day = self.take(7), self.take(4), self.take(5)
-        if year > 99 or not 1 <= month <= 12 or day > monthrange(2000 + year, month)[1]:
+        if year > 99 or day > (last := _last_day(year, month)):
             raise EpcError(f"{year:02d}-{month:02d}-{day:02d} is no date (YY-MM-DD)")
-        iso = f"{2000 + year}-{month:02d}-{day or monthrange(2000 + year, month)[1]:02d}"
-        return f"{year:02d}{month:02d}{day:02d}", iso
+        return f"{year:02d}{month:02d}{day:02d}", f"{2000 + year}-{month:02d}-{day or last:02d}"
 
     def text(self, most: int, what: str) -> str:
         """A variable-length alphanumeric value of 1 to ``most`` characters."""
@@ -97,7 +95,7 @@ class Writer:
     def date(self, yymmdd: str) -> None:
         """Raises EpcError for a day that does not exist."""
         year, month, day = int(yymmdd[:2]), int(yymmdd[2:4]), int(yymmdd[4:])
-        if not 1 <= month <= 12 or day > monthrange(2000 + year, month)[1]:
+        if day > _last_day(year, month):
             raise EpcError(f"{yymmdd} is no date (YYMMDD)")
         self.put(year << 9 | month << 5 | day, 16)
 
@@ -111,6 +109,13 @@ class Writer:
     def whole(self) -> bytes:
         pad = -self._bits % WORD_BITS
         return (self._value << pad).to_bytes((self._bits + pad) // 8, "big")
+
+
+def _last_day(year: int, month: int) -> int:
+    """-1 for a month that does not exist. From 2000 to 2099 every fourth year is a leap year."""
+    if not 1 <= month <= 12:
+        return -1
+    return 29 if month == 2 and year % 4 == 0 else _MONTH_DAYS[month - 1]
 
 
 def _integer_bits(length: int) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
+from calendar import monthrange
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -139,6 +141,7 @@ SGTIN_198 = "3636451FD40C0E51214A993A852A95AC5AB97B072E9DBC7A00"
         (DSGTIN_PLUS + "4" + "C821" + "09521141123454011", "100-01-01 is no date", "malformed"),
         (DSGTIN_PLUS + "4" + "3401" + "09521141123454011", "26-00-01 is no date", "malformed"),
         (DSGTIN_PLUS + "4" + "35A1" + "09521141123454011", "26-13-01 is no date", "malformed"),
+        (DSGTIN_PLUS + "4" + "3400" + "09521141123454011", "26-00-00 is no date", "malformed"),
         (DSGTIN_PLUS + "4" + "345D" + "09521141123454011", "26-02-29 is no date", "malformed"),
         ("F90095201234567891236", "end in check digit 5", "malformed"),
         ("F90095201234567891235001", "must be zero", "malformed"),
@@ -172,9 +175,10 @@ def test_extension_0_of_a_place_says_that_there_is_none() -> None:
 
 
 def test_day_zero_is_the_last_day_of_its_month() -> None:
-    found = decode_hex(DSGTIN_PLUS + "4" + f"{26 << 9 | 2 << 5:04X}" + "09521141123454011")
-    assert (found.expiry, found.date) == ("2026-02-28", "2026-02-28")
-    assert found.digital_link == "/01/09521141123454/21/1?17=260200"
+    for year, month in itertools.product((0, 26, 28, 99), range(1, 13)):
+        found = decode_hex(DSGTIN_PLUS + "4" + f"{year << 9 | month << 5:04X}" + "09521141123454011")
+        assert found.expiry == found.date == f"{2000 + year}-{month:02d}-{monthrange(2000 + year, month)[1]}"
+        assert found.digital_link == f"/01/09521141123454/21/1?17={year:02d}{month:02d}00"
 
 
 @pytest.mark.parametrize(
