@@ -52,7 +52,7 @@ def by_bucket(found: list[PriceEntry]) -> dict[str, list[PriceEntry]]:
 
 
 @given(st.lists(entries(), max_size=12), st.randoms(use_true_random=False))
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_a_list_comes_back_whatever_its_order(found: list[PriceEntry], chance: object) -> None:
     for bucket, members in by_bucket(found).items():
         data = encode_bucket(members)
@@ -65,7 +65,7 @@ def test_a_list_comes_back_whatever_its_order(found: list[PriceEntry], chance: o
 
 
 @given(st.lists(entries(), min_size=1, max_size=30), keys)
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_a_key_that_is_not_there_is_not_found(found: list[PriceEntry], key: Key) -> None:
     members = by_bucket(found)[bucket_of(found[0].key)]
     data = encode_bucket(members)
