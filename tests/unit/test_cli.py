@@ -16,7 +16,7 @@ from firmware.wire.passes import STEP_S, decode, verify
 from provisioning import cli, commands, keys, passes
 
 TREE = Path(__file__).resolve().parents[2]
-COMMANDS = ("boards", "frames", "pass", "replay", "run", "scan", "selftest", "watch")
+COMMANDS = ("boards", "epc", "frames", "pass", "replay", "run", "scan", "selftest", "watch")
 
 
 @pytest.fixture
