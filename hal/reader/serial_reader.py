@@ -12,11 +12,11 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hal.ports import DeviceCondition, DeviceNote, Post, Progress, TagRead
+from hal.ports import DeviceNote, Post, Progress, TagRead
 from hal.reader.bringup import Row, Sequence
-from hal.reader.conditions import LASTING, Conditions
-from hal.reader.events import CONDITIONS, Condition, Event, Tag
+from hal.reader.events import Condition, Event, Tag
 from hal.reader.families import family as make_family
+from hal.reader.module_state import ModuleState
 from hal.reader.port import Family, Meaning, ReaderSettings
 from hal.serial_device import SerialDevice
 from hal.serial_line import Line, SerialLine
@@ -26,8 +26,8 @@ OPEN_LIMIT_S = 5.0
 PROGRESS_S = 0.25
 FRESH_S = 0.2
 """An inventory starts only on settings that were read back at most so long ago."""
-LOOK_S = 1.0
-"""How often a condition is looked at, and a module told again to stop what nobody asked for."""
+STOP_AGAIN_S = 1.0
+"""A module that streams though nobody asked is told to stop at most so often."""
 AGAIN_MOST = 3
 """So often within ``AGAIN_S`` it is set up anew without being lost; more is a fault that lasts."""
 AGAIN_S = 20.0
@@ -79,15 +79,13 @@ class SerialReader(SerialDevice):
         self._sequence: Sequence[Event] | None = None
         self._after: Callable[[], None] = lambda: None
         self._round: asyncio.TimerHandle | None = None
-        self._look: asyncio.TimerHandle | None = None
-        self._conditions = Conditions(name)
+        self._state = ModuleState(name, loop, self._send, lambda: self._polling)
         self._heard = self._stopped_at = self._progress_at = self._checked_at = float("-inf")
         self._ready_at: float | None = None
         self._frames = self._junk = 0  # when the port was opened
         self._forgotten = False
         self._again: deque[float] = deque(maxlen=AGAIN_MOST)
         self._resumes = 0
-        self._figures: dict[str, int] = {}
         self.info: dict[str, str] = {}
         """What the module says of itself: model, firmware."""
         self._counts |= {"reader_resumed": 0, "reader_resets": 0, "reader_confused": 0}
@@ -124,7 +122,7 @@ class SerialReader(SerialDevice):
         counters = self._codec.counters
         return {
             **self._counts,
-            **self._figures,
+            **self._state.figures,
             "reader_frames": counters.frames,
             "reader_junk_bytes": counters.junk,
             "reader_bad_checks": counters.bad_checks,
@@ -163,7 +161,7 @@ class SerialReader(SerialDevice):
         self._sequence = None
         self._resumes = 0
         self._again.clear()
-        self._tell(self._conditions.lost(self._loop.time()))
+        self._state.lost()
         self._lose(reason, check, there_since, BACKOFF_S)
 
     # -- sequences: bring-up, checks, stopping -------------------------------------------------------
@@ -325,10 +323,9 @@ class SerialReader(SerialDevice):
         if isinstance(event, Tag):
             if self._inventory and self._ready_at is not None:
                 self._send(_report(event, now))
-            if self._conditions:
-                self._tell(self._conditions.tag(event.antenna, now))
+            self._state.tag(event.antenna, now)
         elif isinstance(event, Condition):
-            self._condition(event, now)
+            self._state.heard(event, now)
         if self._sequence is not None:
             self._sequence.event(event, now)
             return
@@ -343,41 +340,13 @@ class SerialReader(SerialDevice):
             self._resumes = 0
             if meaning is Meaning.AGAIN:
                 self._next_round()
-            elif not self._inventory and self._ready_at is not None and now - self._stopped_at > LOOK_S:
+            elif not self._inventory and self._ready_at is not None and now - self._stopped_at > STOP_AGAIN_S:
                 self._stop()  # it streams though nobody asked for it
-
-    def _condition(self, event: Condition, now: float) -> None:
-        if event.name in LASTING:
-            self._tell(self._conditions.seen(event, now))
-            if self._look is None:
-                self._look = self._loop.call_later(LOOK_S, self._look_again)
-        elif event.name == "temperature":
-            if event.value is not None:
-                self._figures["reader_temperature_c"] = round(event.value)
-        elif event.name != "reset":  # that one is told when it is set up again
-            counter = f"reader_{event.name.replace('-', '_')}"
-            first = counter not in self._counts
-            self._counts[counter] = self._counts.get(counter, 0) + 1
-            if first or self._counts[counter] % 100 == 0:
-                detail = event.text or CONDITIONS.get(event.name, event.name)
-                self._send(DeviceNote(self._name, counter, detail, now))
-
-    def _look_again(self) -> None:
-        self._look = None
-        self._tell(self._conditions.time(self._loop.time(), running=self._polling))
-        if self._conditions and self._post is not None:
-            self._look = self._loop.call_later(LOOK_S, self._look_again)
-
-    def _tell(self, told: list[DeviceCondition]) -> None:
-        for event in told:
-            self._send(event)
 
     def _cancel(self) -> None:
         super()._cancel()
         self._stop_rounds()
-        if self._look is not None:
-            self._look.cancel()
-            self._look = None
+        self._state.rest()
 
 
 def _report(tag: Tag, now: float) -> TagRead:
