@@ -6,10 +6,10 @@ turn away a tag that the price list knows, whatever it looks like.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from firmware.wire.epc import OTHER, UNPROGRAMMED, EpcError, decode, sgtin_key
+from firmware.wire.epc import OTHER, UNPROGRAMMED, EpcError, decode, item_key, sgtin_key
 from firmware.wire.gtin import is_digits
 
 ITEM, FOREIGN, BLANK, NOT_GOODS, BROKEN = "item", "foreign", "unprogrammed", "not-goods", "malformed"
@@ -60,3 +60,17 @@ def _none(epc: bytes) -> str:
     except EpcError as error:
         return {UNPROGRAMMED: BLANK, OTHER: NOT_GOODS}.get(error.kind, BROKEN)
     return NOT_GOODS
+
+
+def one_each(epcs: Iterable[bytes]) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+    """(one EPC per item, the others), both ascending: an item whose tag was read and whose QR label was shown
+    must be charged once.
+
+    The lowest bytes stay, whatever came first: a tag's own 96 bits before what was made from a label, so that
+    a basket does not change when the other of the two is read. An EPC that is no SGTIN stands for itself."""
+    kept: dict[object, bytes] = {}
+    twins = []
+    for epc in sorted(set(epcs)):
+        if kept.setdefault(item_key(epc) or epc, epc) != epc:
+            twins.append(epc)
+    return tuple(kept.values()), tuple(twins)

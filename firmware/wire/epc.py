@@ -2,8 +2,7 @@
 
 GS1 EPC Tag Data Standard 2.3, both generations: company prefix by partition (TDS 1.x), whole keys (2.x).
 What the standard does not allow must raise EpcError with the reason, never be guessed: a wrong item is a
-wrong price. Two EPCs may name one item (SGTIN-96 on the tag, SGTIN+ made from its QR label): compare
-``gtin14`` and ``serial``.
+wrong price. Two EPCs may name one item (SGTIN-96 on the tag, SGTIN+ from its label): ``item_key`` tells.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ __all__ = [
     "decode_hex",
     "encode_sgtin96",
     "from_digital_link",
+    "item_key",
     "sgtin_key",
 ]
 
@@ -112,3 +112,12 @@ def sgtin_key(epc: bytes) -> str | None:
         return decode(epc).gtin14
     except EpcError:
         return None
+
+
+def item_key(epc: bytes) -> tuple[str, str] | None:
+    """(GTIN-14, serial) of any SGTIN, else None: the same for one item however its EPC is written."""
+    try:
+        found = decode(epc)
+    except EpcError:
+        return None
+    return (found.gtin14, found.serial) if found.gtin14 and found.serial else None

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from firmware.wire.epc import Epc, EpcError, decode, decode_hex, encode_sgtin96, sgtin_key
+from firmware.wire.epc import Epc, EpcError, decode, decode_hex, encode_sgtin96, item_key, sgtin_key
 from firmware.wire.gtin import check_digit, is_valid, to_gtin14
 
 FILE = json.loads((Path(__file__).parents[1] / "vectors" / "epc.json").read_text())
@@ -234,6 +234,7 @@ def test_random_bytes_raise_only_epc_error_and_the_fast_key_agrees(
     except EpcError:
         found = None
     assert sgtin_key(epc) == (found.gtin14 if found else None)
+    assert item_key(epc) == ((found.gtin14, found.serial) if found and found.gtin14 else None)
     if found:
         assert found == decode_hex(epc.hex())
         assert found.gtin14 is None or is_valid(found.gtin14)

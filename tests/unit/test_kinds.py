@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware.portal.kinds import KINDS, KindRules, sort_tag
+from firmware.portal.kinds import KINDS, KindRules, one_each, sort_tag
 from firmware.wire.epc import decode, encode_sgtin96, from_digital_link
 
 OURS = encode_sgtin96("06901234000016", 5, 7)
@@ -82,3 +82,14 @@ def test_known_is_asked_for_the_tag_itself() -> None:
 def test_rules_are_checked(rules: dict[str, object], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         KindRules(**rules)  # type: ignore[arg-type]
+
+
+def test_an_item_read_and_shown_is_one_item() -> None:
+    shown = from_digital_link("/01/06901234000016/21/5")
+    dated = from_digital_link("/01/06901234000016/21/5?17=261231")
+    case = from_digital_link("/01/06901234000016/21/5", 2)
+    other = from_digital_link("/01/06901234000016/21/05")  # serial numbers are text: another item
+    blank = bytes.fromhex("E2801160600002095109A2B4")
+    for order in ((OURS, shown, dated, case, other, blank), (blank, other, case, dated, shown, OURS, shown)):
+        assert one_each(order) == ((OURS, blank, other), tuple(sorted((shown, dated, case))))
+    assert one_each(()) == ((), ())
