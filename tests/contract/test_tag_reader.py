@@ -1,7 +1,7 @@
 """The contract of ``hal.ports.TagReader``, held by every reader protocol on its simulated module.
 
 Mostly in stepped time; on a pseudo-terminal opened by pyserial where the kernel matters. A protocol joins
-by a row in ``tests/support/readers.py``.
+by a row in ``tests/support/reader_specs.py``.
 """
 
 from __future__ import annotations
