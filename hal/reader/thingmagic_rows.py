@@ -31,10 +31,9 @@ def row(
 
 
 def insert_after(rows: list[Row[Event]], name: str, *more: Row[Event]) -> None:
-    """Put ``more`` behind the row called ``name``, once."""
+    """Put ``more`` behind the row called ``name``."""
     at = next(index for index, row in enumerate(rows) if row.name == name) + 1
-    if rows[at].name != more[0].name:
-        rows[at:at] = more
+    rows[at:at] = more
 
 
 def refused(event: Event, op: Op) -> str | None:

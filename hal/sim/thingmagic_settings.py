@@ -69,6 +69,7 @@ KINDS = {
 HOPS_KHZ = {
     0x06: tuple(range(920_625, 924_400, 250)),
     0x08: (865_700, 866_300, 866_900, 867_500),
+    0x0D: tuple(range(917_400, 927_201, 200)),
 }
 """Channels by region, kHz; every other region answers with North America's."""
 _HOPS_NA = tuple(range(902_750, 927_300, 500))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,17 @@ def test_every_combination_of_metadata_comes_back(tag: Tag, flags: int, data: by
     assert found.read_count == (tag.read_count if flags & 0x01 else 1)
 
 
+def test_nibble_0_is_antenna_16() -> None:
+    record = write_record(replace(TAG, antenna=16), 0x04)
+    assert record[0] == 0
+    found, _ = read_record(record, 0, 0x04)
+    assert found is not None
+    assert found.antenna == 16
+    found, _ = read_record(b"\x31" + record[1:], 0, 0x04)
+    assert found is not None
+    assert found.antenna == 3  # it transmits on 3, listens on 1
+
+
 def test_rssi_is_signed() -> None:
     found, _ = read_record(write_record(TAG, 0x02), 0, 0x02)
     assert found is not None
@@ -242,6 +254,8 @@ def test_xpc_words_are_not_epc() -> None:
         found, _ = read_record(write_record(tag, 0, xpc=xpc), 0, 0)
         assert found is not None
         assert (found.epc, found.pc) == (EPC, 0x3200)
+        empty = write_record(Tag(b"", 0x0200, 0), 0, xpc=xpc)
+        assert read_record(empty, 0, 0) == (None, len(empty))
 
 
 def test_what_cannot_be_measured_gives_up_the_frame() -> None:

@@ -154,6 +154,20 @@ def test_the_firmware_is_started_where_only_the_bootloader_runs() -> None:
     assert not module.status()["bootloader"]
 
 
+def test_a_firmware_that_speaks_before_it_can_hear_is_waited_for() -> None:
+    class Early(SimModule):
+        def _in_bootloader(self, op: int, data: bytes, now: float) -> bytes:
+            said = super()._in_bootloader(op, data, now)
+            return encode_answer(Op.BOOT) if op == Op.BOOT else said
+
+        def speak(self, now: float) -> bytes:
+            return b"" if self._boots_at is not None and super().speak(now) else super().speak(now)
+
+    sequence, module, _, _ = set_up(module=Early(Population(), bootloader=True))
+    assert sequence.failed is None
+    assert len([one for one in module.heard if one.cmd == Op.VERSION]) == 2  # none was lost
+
+
 def test_a_module_whose_optional_answers_are_missing_still_works() -> None:
     module = SimModule(Population(), "silion")
     module.refuse |= {Op.GET_ANTENNA, Op.HARDWARE}
@@ -189,6 +203,16 @@ def test_a_reset_is_found_by_the_check() -> None:
         rows = family.check_rows(lambda calls=calls: calls.append(1), polling=True, timeout_s=0.5)
         assert run(family, module, rows).failed is None
         assert calls
+
+
+def test_a_reading_module_is_stopped_before_it_is_asked() -> None:
+    _, module, _, family = set_up()
+    module.feed(family.inventory(), 10.0)
+    calls: list[int] = []
+    rows = family.check_rows(lambda: calls.append(1), polling=True, timeout_s=0.5)
+    assert run(family, module, rows).failed is None
+    assert calls == []
+    assert not module.status()["inventory"]
 
 
 def test_stop_and_drain_wait_for_what_was_pending() -> None:

@@ -197,7 +197,7 @@ def test_noise_before_a_command_and_a_command_in_pieces() -> None:
     talk = Talk()
     assert talk.ask(b"\x00\xff\xfe" + STOP) == STOPPED
     assert "".join(talk.ask(bytes((byte,))) for byte in STOP) == STOPPED
-    talk.ask(STOP[:4])
+    talk.ask(b"\xff\x80")
     talk.now += 1  # that one is forgotten
     assert talk.ask(STOP) == STOPPED
 
