@@ -14,8 +14,9 @@ from hal.reader.bringup import Row
 from hal.reader.events import Alive, Condition, ErrorReply, Event, Response, RoundEnd, Tag
 from hal.reader.port import Meaning, ReaderSettings
 from hal.reader.uhfreader18 import Codec
-from hal.reader.uhfreader18_frames import ReaderInfo, encode, parse_info
-from hal.reader.uhfreader18_ops import BANDS, BAUDS, MODELS, Cmd, Status
+from hal.reader.uhfreader18_frames import encode, parse_info
+from hal.reader.uhfreader18_ops import MODELS, Cmd, Status
+from hal.reader.uhfreader18_wanted import BROADCAST, SCAN_TIME, Wanted
 
 CHECK_LINK = "TX and RX are not swapped, the baud rate (57600 on most, 115200 on some), address, and supply"
 CHECK_MODEL = f"{CHECK_LINK}; antennas and inventory in the board file against this model"
@@ -24,19 +25,11 @@ CHECK_POWER = "power_dbm and power_offset_db in the board file against the reade
 CHECK_ANTENNAS = "antennas in the board file against the connectors that this reader has"
 CHECK_MODE = 'inventory in the board file: only 288 and later readers have "push", others "answer"'
 ANSWER_S = 0.4
-Q = 4
-"""First number of slots is 2^Q; the reader adapts it."""
-SCAN_TIME = 3
-"""Longest inventory by one command, x 100 ms; the least that every model takes."""
 HEARTBEAT = 1
 """x 30 s: the least there is. Far too rare to notice a cut cable by, so the reader is asked besides."""
 ASK_S = 0.5
 FAULT_PAUSE_S = 0.1
-BROADCAST = 0xFF
-MAX_POWER = 33
-WAYS = {"": False, "answer": False, "push": True}
-
-Accepts = Callable[[Event], bool | str | None]
+"""A missing antenna or a refused command is answered at once: it need not be heard 200 times a second."""
 
 
 class Family:
@@ -48,17 +41,11 @@ class Family:
     """15 ms by the manual; a USB bridge adds its own latency."""
 
     def __init__(self, settings: ReaderSettings) -> None:
-        self._check(settings)
-        self._push = WAYS[settings.inventory]
-        self._band = BANDS[settings.region]
-        self._power = round(settings.power_dbm - settings.power_offset_db)
-        self._antennas = tuple(settings.antennas)
-        self._mask = sum(1 << antenna - 1 for antenna in self._antennas)
-        self._session = settings.session
-        self._given = settings.address != -1
-        self._address = max(settings.address, 0)
+        self._wanted = Wanted.of(settings)
+        self._push = self._wanted.push
+        self._address = self._wanted.address or 0
         self.codec = Codec(address=None if self._address == BROADCAST else self._address)
-        self.silence_s = 2.0 if self._push else max(1.0, 0.4 * len(self._antennas) + 0.4)
+        self.silence_s = 2.0 if self._push else max(1.0, 0.4 * len(self._wanted.antennas) + 0.4)
         self.round_pause_s = ASK_S if self._push else 0.0
         self._running = False
         self._pushing = False
@@ -66,30 +53,6 @@ class Family:
         self._round = -1
         self._pushed = 0
         self._two_bytes = False
-
-    @staticmethod
-    def _check(settings: ReaderSettings) -> None:
-        if settings.region not in BANDS:
-            raise ValueError(
-                f"region {settings.region!r} is not known to a uhfreader18; use one of {', '.join(BANDS)}"
-            )
-        power = settings.power_dbm - settings.power_offset_db
-        if power != round(power) or not 0 <= power <= MAX_POWER:
-            raise ValueError(
-                f"power_dbm {settings.power_dbm:g} with power_offset_db {settings.power_offset_db:g} is "
-                f"{power:g} dBm on the wire; a uhfreader18 takes whole dBm from 0 to {MAX_POWER}"
-            )
-        antennas = list(settings.antennas)
-        if not antennas or len(set(antennas)) != len(antennas) or not all(1 <= n <= 16 for n in antennas):
-            raise ValueError(f"antennas is {antennas}; it must be different numbers from 1 to 16")
-        if not 0 <= settings.session <= 3:
-            raise ValueError(f"session is {settings.session}; it must be 0 to 3")
-        if settings.inventory not in WAYS:
-            raise ValueError(f'inventory is {settings.inventory!r}; a uhfreader18 has "answer" and "push"')
-        if not -1 <= settings.address <= BROADCAST:
-            raise ValueError(f"address is {settings.address}; it must be 0 to 254, or 255 to find the reader")
-        if settings.baud not in BAUDS:
-            raise ValueError(f"baud is {settings.baud}; a uhfreader18 has {', '.join(map(str, BAUDS))}")
 
     # -- rows --------------------------------------------------------------------------------------
 
@@ -109,15 +72,14 @@ class Family:
         self._long, self._round, self._two_bytes = True, -1, False
         if self.codec.address is None and self.codec.heard is not None:
             self._address = self.codec.address = self.codec.heard
-        older = self.codec.pushed_bare > 0 or self.codec.model.form == "18"
-        mask, band, power = self._mask, self._band.wire, bytes((self._power,))
+        older = []
+        if self.codec.pushed_bare or self.codec.model.form == "18":
+            older = [self._row("leave scan mode", Cmd.WORK_MODE_18, bytes(6), _tried, optional=True)]
+        wanted = self._wanted
+        mask, band, power = wanted.mask, wanted.band.wire, bytes((wanted.power,))
         rows = [
             self._leave_row(optional=True),
-            *(
-                [self._row("leave scan mode", Cmd.WORK_MODE_18, bytes(6), _done, optional=True)]
-                if older
-                else []
-            ),
+            *older,
             Row("stop and drain", self._frame(Cmd.STOP), None, 1.5, 2, CHECK_LINK, quiet_s=0.15),
             self._row("ask for the model", Cmd.INFO, b"", self._identified(info), CHECK_MODEL),
             self._row("ask for the number of ports", Cmd.PORT_POWERS, b"", _tried, optional=True),
@@ -142,7 +104,7 @@ class Family:
         ]
         if self._push:
             rows += [
-                self._row("set real-time mode", Cmd.PUSH_SETTINGS, self._push_settings, _done, CHECK_MODE),
+                self._row("set real-time mode", Cmd.PUSH_SETTINGS, wanted.push_settings, _done, CHECK_MODE),
                 self._row("set heartbeat", Cmd.HEARTBEAT, bytes((0x80 | HEARTBEAT,)), _done, CHECK_MODE),
             ]
         # Whoever takes inventory hears of a loss from the codec; until then the rows themselves compare.
@@ -177,7 +139,7 @@ class Family:
         """Answer mode: one round on the next antenna. Real-time mode: begin it; from then on only ask, in
         turns, whether settings and mode still hold (setting the mode again would wear the reader's flash)."""
         self._running = True
-        self.codec.differs = self._difference
+        self.codec.differs = self._wanted.difference
         self._pushed = self.codec.pushed
         self._round += 1
         if self._push:
@@ -185,20 +147,19 @@ class Family:
             if not self._pushing:
                 return self._frame(Cmd.WORK_MODE, b"\x01")
             return self._frame(Cmd.INFO if self._round % 2 else Cmd.PUSH_READ)
-        turn, at = divmod(self._round, len(self._antennas))
-        antenna = self._antennas[at]
+        wanted = self._wanted
+        turn, at = divmod(self._round, len(wanted.antennas))
         self.round_pause_s = 0.0
         if self.codec.model.form == "18":
             self.codec.asked = 1
             return self._frame(Cmd.INVENTORY)
         if not self._long:
-            self.codec.asked = self._antennas[0] if len(self._antennas) == 1 else None
-            return self._frame(Cmd.INVENTORY, bytes((Q, self._session)))
-        self.codec.asked = antenna
+            self.codec.asked = wanted.antennas[0] if len(wanted.antennas) == 1 else None
+            return self._frame(Cmd.INVENTORY, wanted.short_request)
+        self.codec.asked = wanted.antennas[at]
         # From session 1 on a tag that answered stays silent for the same target: ask for A and B in turn.
-        target = turn % 2 if self._session else 0
-        ask = bytes((Q, self._session, target, 0x80 | antenna - 1, SCAN_TIME))
-        return self._frame(Cmd.INVENTORY, ask)
+        target = turn % 2 if wanted.session else 0
+        return self._frame(Cmd.INVENTORY, wanted.request(wanted.antennas[at], target))
 
     def judge(self, event: Event) -> Meaning:
         if self._push:
@@ -210,9 +171,7 @@ class Family:
             return Meaning.ALIVE
         if isinstance(event, Condition):
             if event.name == "antenna-missing":
-                self.round_pause_s = (
-                    FAULT_PAUSE_S  # it says so at once: no need to hear it 200 times a second
-                )
+                self.round_pause_s = FAULT_PAUSE_S
             return Meaning.NOTHING
         if isinstance(event, RoundEnd):
             return Meaning.AGAIN
@@ -241,47 +200,30 @@ class Family:
         return Meaning.NOTHING
 
     def other_framing(self) -> bool:
-        """Nobody answered at address 0: call all addresses, unless the board file names one."""
-        if self._given or self._address == BROADCAST:
+        """Nobody answered: call all addresses, unless the board file names one."""
+        if self._wanted.address not in (None, BROADCAST) or self._address == BROADCAST:
             return False
         self._address, self.codec.address = BROADCAST, None
         return True
 
     # -- what is wanted, and what is -----------------------------------------------------------------
 
-    @property
-    def _push_settings(self) -> bytes:
-        """Gen2, 10 ms between rounds, no filter (repeats are evidence), Q, session, no mask."""
-        return bytes((0, 0, 0, Q, self._session))
-
-    def _difference(self, info: ReaderInfo) -> str | None:
-        band = self._band
-        if (info.band, info.max_channel, info.min_channel) != (band.code, band.last, 0):
-            return f"the region is band {info.band}, channels {info.min_channel} to {info.max_channel}"
-        if info.power != self._power:
-            return f"the power is {info.power} dBm, not {self._power}"
-        if info.scan_time != SCAN_TIME:
-            return f"the scan time is {info.scan_time}, not {SCAN_TIME}"
-        if info.antennas is not None and self.codec.model.form == "288" and info.antennas != self._mask:
-            return f"the antennas are {info.antennas:#x}, not {self._mask:#x}"
-        return None
-
     def _differs(self, event: Event) -> bool:
         if not (isinstance(event, Response) and event.cmd == Cmd.INFO):
             return False
         info = parse_info(event.data, self.codec.model.ports)
-        return info is None or self._difference(info) is not None
+        return info is None or self._wanted.difference(info) is not None
 
     def _left_mode(self, event: Response) -> bool:
         if event.cmd != Cmd.PUSH_READ:
             return False
-        return event.data[:6] != bytes((self._pushing,)) + self._push_settings
+        return event.data[:6] != bytes((self._pushing,)) + self._wanted.push_settings
 
     def _read_back(self, event: Event, cmd: Cmd) -> bool | str | None:
         if isinstance(event, Response):
             info = parse_info(event.data, self.codec.model.ports)
             self._pushed = self.codec.pushed
-            return (self._difference(info) or True) if info else "reader info is too short"
+            return (self._wanted.difference(info) or True) if info else "reader info is too short"
         return _refused(event)
 
     def _identified(self, info: dict[str, str]) -> _Judge:
@@ -293,8 +235,8 @@ class Family:
                 return "reader info is too short"
             model = self.codec.model
             info["model"], info["firmware"] = model.name, said.version
-            if max(self._antennas) > model.ports and said.type in MODELS:
-                return f"antennas is {list(self._antennas)}, but a {model.name} has {model.ports}"
+            if max(self._wanted.antennas) > model.ports and said.type in MODELS:
+                return f"antennas is {list(self._wanted.antennas)}, but a {model.name} has {model.ports}"
             if self._push and model.form == "18":
                 return f"a {model.name} has no real-time mode"
             return True
@@ -305,10 +247,10 @@ class Family:
         if isinstance(event, Response):
             self._two_bytes = True
             model = self.codec.model
-            if max(self._antennas) > 8 and model.ports < 16:
+            if max(self._wanted.antennas) > 8 and model.ports < 16:
                 self.codec.model = replace(model, ports=16)  # a type that is not listed, but it takes them
             return True
-        return True if self._mask < 0x10 and isinstance(event, ErrorReply) else _refused(event)
+        return True if self._wanted.mask < 0x10 and isinstance(event, ErrorReply) else _refused(event)
 
     def _narrow(self, event: Event, cmd: Cmd) -> bool | str | None:
         if isinstance(event, ErrorReply) and (self._two_bytes or self.codec.model.form == "18"):

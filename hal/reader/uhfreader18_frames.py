@@ -100,7 +100,7 @@ def parse_info(data: bytes, ports: int | None = None) -> ReaderInfo | None:
     if len(data) < 8:
         return None
     antennas = None
-    if len(data) >= 9:
+    if len(data) >= 9 and model(data[2]).form == "288":
         antennas = data[8] & 0x0F
         if len(data) >= 11 and (ports or model(data[2]).ports) > 4:
             antennas = data[10] << 8 | data[8]

@@ -45,7 +45,9 @@ class Kept:
 
 
 class SimModule:
-    """``model``: one of ``TYPES``. ``per_frame``: tags in one frame of an answer; 0: as many as fit, at the
+    """One command is one Gen2 round on each of its antennas.
+
+    ``model``: one of ``TYPES``. ``per_frame``: tags in one frame of an answer; 0: as many as fit, at the
     end of the inventory (what an 18 does). ``keeps``: settings outlast a power cut, as the manual says;
     without, they do not, as when its flash is worn (status 13). Real-time mode outlasts it always.
 
@@ -189,7 +191,8 @@ class SimModule:
             case Cmd.PORT_POWERS, 0:
                 return self._reply(cmd, 0, bytes((self.set.power,)) * self.ports)
             case _ if cmd in SETTERS and len(data) <= 16:
-                return self._reply(cmd, self._set(cmd, data))
+                address = self.address  # a new one holds from the next command on
+                return reply(cmd, self._set(cmd, data), address=address)
             case _ if cmd in tuple(Cmd) and cmd not in (Cmd.UNKNOWN, Cmd.PUSH, Cmd.SINGLE, Cmd.READ):
                 lengths = {Cmd.WORK_MODE: 1, Cmd.PUSH_SETTINGS: 5, Cmd.HEARTBEAT: 1, Cmd.WORK_MODE_18: 6}
                 right = len(data) == lengths.get(Cmd(cmd), 0)

@@ -1,0 +1,517 @@
+"""The simulated UHFReader18 / 288, byte by byte; and its family where the contract of all readers ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from firmware.loop import SteppedLoop
+from hal.ports import DeviceCondition, DeviceLost, DeviceNote, Event, TagRead
+from hal.reader.events import Alive, Condition, ErrorReply, Response, RoundEnd, Tag
+from hal.reader.events import Event as ModuleEvent
+from hal.reader.port import Meaning, Settings
+from hal.reader.serial_reader import SerialReader
+from hal.reader.uhfreader18 import Codec, encode, reply
+from hal.reader.uhfreader18_family import Family
+from hal.reader.uhfreader18_frames import parse_heartbeat
+from hal.reader.uhfreader18_ops import BANDS, Cmd, Status
+from hal.sim.module import InlineModule
+from hal.sim.modules import make
+from hal.sim.population import Population
+from hal.sim.uhfreader18 import BOOT_S, GAP_S, HEARTBEAT_S, SimModule
+
+EPCS = [bytes.fromhex(f"E28068900000500E88C6A4{n:02X}") for n in range(40)]
+Q4 = bytes((4, 0))
+
+
+class Bench:
+    """One module and a clock; ``told`` is what it has said, as events."""
+
+    def __init__(self, model: str = "288", tags: int = 0, antennas: int = 1, **options: Any) -> None:
+        self.module = SimModule(Population(antennas=antennas), model, **options)
+        self.module.field.present(EPCS[:tags])
+        self.codec = Codec()
+        self.now = 1.0
+        self.raw = b""
+
+    def ask(self, cmd: int, data: bytes = b"", *, address: int = 0) -> list[ModuleEvent]:
+        self.now += 1.0
+        return self.hear(self.module.feed(encode(cmd, data, address=address), self.now))
+
+    def hear(self, data: bytes) -> list[ModuleEvent]:
+        self.raw = data
+        return self.codec.feed(data)
+
+    def until(self, seconds: float) -> list[ModuleEvent]:
+        """Everything it says by itself in the next ``seconds``."""
+        events, end = [], self.now + seconds
+        while (due := self.module.due()) is not None and due <= end:
+            self.now = max(due, self.now)
+            events += self.hear(self.module.speak(self.now))
+        self.now = end
+        return events
+
+    def inventory(self, data: bytes = Q4) -> list[ModuleEvent]:
+        return self.ask(Cmd.INVENTORY, data) + self.until(5.0)
+
+
+# -- frames and time ------------------------------------------------------------------------------------
+
+
+def test_it_answers_byte_for_byte() -> None:
+    bench = Bench()
+    bench.module.set = bench.module.saved = bench.module.set.__class__(BANDS["us"].wire, 30, 1, 0, 1)
+    bench.module.type = 0x26
+    bench.ask(Cmd.INFO)
+    assert bench.raw.hex(" ").upper() == "11 00 21 00 03 0D 26 03 31 80 1E 00 01 00 00 01 71 9A"
+    bench.ask(Cmd.POWER, b"\x14")
+    assert bench.raw.hex(" ").upper() == "05 00 2F 00 8D CD"
+    bench.ask(0x99)
+    assert bench.raw.hex(" ").upper() == "05 00 00 FE 87 73"
+    bench.inventory()
+    assert bench.raw.hex(" ").upper() == "07 00 01 01 01 00 1E 4B"
+
+
+def test_wrong_addresses_are_met_with_silence_and_broadcast_with_its_own() -> None:
+    bench = Bench(address=7)
+    assert bench.ask(Cmd.INFO) == bench.ask(Cmd.INFO, address=8) == []
+    assert bench.module.heard == type(bench.module.heard)(maxlen=200)
+    (answer,) = bench.ask(Cmd.INFO, address=0xFF)
+    assert isinstance(answer, Response)
+    assert bench.codec.heard == 7
+    bench.ask(Cmd.ADDRESS, b"\x09", address=7)
+    assert bench.codec.heard == 7  # the answer still comes from the old one
+    assert bench.ask(Cmd.INFO, address=9)
+    assert bench.ask(Cmd.ADDRESS, b"\xff", address=9) == [
+        ErrorReply(Cmd.ADDRESS, 0xFF, "a parameter of the command is out of range")
+    ]
+
+
+def test_a_pause_inside_a_command_throws_it_away() -> None:
+    bench, frame = Bench(), encode(Cmd.INFO)
+    feed = bench.module.feed
+    assert feed(frame[:3], 2.0) == b""
+    assert feed(frame[3:], 2.0 + GAP_S * 0.9) != b""
+    assert feed(frame[:3], 3.0) == b""
+    assert feed(frame[3:], 3.0 + GAP_S * 1.1) == b""
+    assert feed(b"\x00\x00\x07", 4.0) == b""
+    assert feed(frame, 5.0) != b""  # what the rest began is forgotten too
+    answer = b"".join(feed(frame[at : at + 1], 6.0 + at * 0.01) for at in range(len(frame)))
+    assert len(answer) == 18
+
+
+def test_errors_as_the_manual_has_them() -> None:
+    bench = Bench()
+    bad = encode(Cmd.INFO)[:-1] + b"\x00"
+    (error,) = bench.hear(bench.module.feed(bad, 5.0))
+    assert isinstance(error, ErrorReply)
+    assert (error.cmd, error.code) == (None, Status.BAD_COMMAND)
+    for cmd, data, code in (
+        (Cmd.POWER, b"\x22", Status.PARAMETER),
+        (Cmd.POWER, b"\x01\x02", Status.LENGTH),
+        (Cmd.FREQUENCY, b"\x40\x13", Status.PARAMETER),
+        (Cmd.WORK_MODE, b"\x07", Status.PARAMETER),
+        (Cmd.WORK_MODE, b"", Status.LENGTH),
+        (Cmd.ANTENNAS, b"\x00", Status.PARAMETER),
+        (Cmd.ANTENNAS, b"\x00\x00\x01", Status.LENGTH),
+        (Cmd.INVENTORY, b"", Status.LENGTH),
+        (Cmd.INVENTORY, b"\x04\x04", Status.PARAMETER),
+        (Cmd.INVENTORY, Q4 + b"\x00\x84\x03", Status.PARAMETER),
+        (Cmd.INVENTORY, Q4 + b"\x02\x80\x03", Status.PARAMETER),
+    ):
+        (error,) = bench.ask(cmd, data)
+        assert isinstance(error, ErrorReply), hex(cmd)
+        assert (error.cmd, error.code) == (cmd, code)
+
+
+def test_it_is_deaf_while_it_boots_and_keeps_what_it_is_said_to_keep() -> None:
+    for keeps, power in ((True, 20), (False, 30)):
+        bench = Bench(keeps=keeps)
+        bench.ask(Cmd.POWER, b"\x14")
+        bench.ask(Cmd.ANTENNAS, b"\x83")  # bit 7: not to be saved
+        assert (bench.module.set.power, bench.module.set.antennas) == (20, 3)
+        assert bench.module.power_cycle(bench.now) == b""
+        assert bench.module.feed(encode(Cmd.INFO), bench.now + BOOT_S / 2) == b""
+        assert bench.ask(Cmd.INFO)
+        assert (bench.module.set.power, bench.module.set.antennas) == (power, 1)
+
+
+# -- inventory by command -----------------------------------------------------------------------------------
+
+
+def test_one_tag_in_a_frame_and_an_empty_one_at_the_end() -> None:
+    bench = Bench(tags=5)
+    events = bench.inventory()
+    *tags, end = events
+    assert {type(one) for one in tags} == {Tag}
+    assert end == RoundEnd(Cmd.INVENTORY, None, 1)
+    assert bench.raw == reply(Cmd.INVENTORY, Status.DONE, b"\x01\x00")
+    assert all(isinstance(one, Tag) and 0x20 < one.rssi_raw < 0x80 for one in tags)
+
+
+def test_several_tags_in_a_frame() -> None:
+    bench = Bench(tags=30, per_frame=4)
+    bench.inventory()  # the first round finds how many slots it needs
+    bench.ask(Cmd.INVENTORY, Q4)
+    said = b""
+    while (due := bench.module.due()) is not None:
+        said += bench.module.speak(due)
+    frames, at = [], 0
+    while at < len(said):
+        frames.append(said[at : at + said[at] + 1])
+        at += said[at] + 1
+    counts = [data[5] for data in frames]
+    assert len(counts) > 2
+    assert set(counts[:-1]) == {4}
+    assert counts[-1] < 4
+    assert [data[3] for data in frames] == [Status.MORE] * (len(counts) - 1) + [Status.DONE]
+    assert len(bench.codec.feed(said)) == sum(counts) + 1
+
+
+def test_an_18_sends_all_at_the_end_without_antenna_and_rssi() -> None:
+    bench = Bench("18", tags=40)
+    codec = bench.codec
+    bench.ask(Cmd.INFO)
+    assert codec.model.form == "18"
+    epcs: set[bytes] = set()
+    for _ in range(40):
+        *tags, end = bench.inventory(b"")
+        assert end == RoundEnd(Cmd.INVENTORY)
+        epcs |= {one.epc for one in tags if isinstance(one, Tag) and one.rssi_raw == 0}
+    assert epcs == set(EPCS)
+    bench.module.field.clear()
+    assert bench.inventory(b"") == [RoundEnd(Cmd.INVENTORY, 0)]
+    for cmd in (Cmd.WORK_MODE, Cmd.ANTENNAS, Cmd.STOP, Cmd.PORT_POWERS):
+        assert isinstance(bench.ask(cmd), list)
+        assert bench.raw == reply(Cmd.UNKNOWN, Status.BAD_COMMAND)
+
+
+def test_statuses_02_04_and_26() -> None:
+    bench = Bench(tags=40)
+    slow = Q4 + b"\x00\x80\x01"
+    bench.module.field.rate = 20.0
+    bench.inventory(slow)
+    assert bench.raw[3] == Status.TIME_OVER
+    bench.module.field.rate = 150.0
+    bench.inventory()
+    bench.module.memory = 2
+    events = bench.inventory()
+    assert [one.name for one in events if isinstance(one, Condition)] == ["buffer-full"]
+    *_, end, statistics = bench.inventory(bytes((0x84, 0)))
+    assert isinstance(end, RoundEnd)
+    assert isinstance(statistics, Response)
+    assert (statistics.status, statistics.data[0], statistics.data[-1]) == (Status.STATISTICS, 1, 2)
+
+
+def test_phase_and_frequency_where_they_are_asked_for() -> None:
+    tags = [one for one in Bench(tags=5).inventory(bytes((0x14, 0))) if isinstance(one, Tag)]
+    assert tags
+    assert all(one.freq_khz in range(920_000, 925_000) and one.phase is not None for one in tags)
+
+
+def test_a_command_during_an_inventory_is_lost_and_93_ends_it() -> None:
+    bench = Bench(tags=20)
+    assert bench.ask(Cmd.INVENTORY, Q4) == []
+    bench.now += 0.01
+    assert bench.module.feed(encode(Cmd.INFO), bench.now) == b""
+    assert bench.module.feed(encode(Cmd.INVENTORY, Q4), bench.now) == b""
+    assert bench.module.status()["inventory"]
+    (*_, end) = bench.hear(bench.module.feed(encode(Cmd.STOP), bench.now))
+    assert isinstance(end, RoundEnd)
+    assert bench.module.due() is None
+    assert bench.ask(Cmd.STOP) == []  # no answer, ever
+    assert bench.ask(Cmd.INFO)
+
+
+def test_a_missing_antenna_is_said_only_where_it_is_watched() -> None:
+    bench = Bench(tags=3, antennas=2)
+    second = Q4 + b"\x00\x81\x03"
+    bench.codec.asked = 2
+    assert any(isinstance(one, Tag) and one.antenna == 2 for one in bench.inventory(second))
+    bench.module.unplugged = {2}
+    assert bench.inventory(second) == [RoundEnd(Cmd.INVENTORY, None, 2)]
+    bench.ask(Cmd.ANTENNA_CHECK, b"\x01")
+    missing, end = bench.inventory(second)
+    assert bench.raw == reply(Cmd.INVENTORY, Status.ANTENNA)
+    assert isinstance(missing, Condition)
+    assert (missing.name, missing.antenna, end) == ("antenna-missing", 2, RoundEnd(Cmd.INVENTORY, None, 2))
+
+
+@pytest.mark.parametrize(("model", "byte"), [("8-port", 0x80), ("16-port", 7)])
+def test_the_antenna_byte_of_many_ports(model: str, byte: int) -> None:
+    bench = Bench(model, tags=1, antennas=8)
+    bench.ask(Cmd.INFO)
+    assert bench.ask(Cmd.ANTENNAS, b"\x00\x00\x80") == [Response(Cmd.ANTENNAS, b"")]
+    tags = [one for one in bench.inventory() if isinstance(one, Tag)]
+    assert {one.antenna for one in tags} == {8}
+    assert bench.raw[4] == byte
+
+
+# -- real-time mode ----------------------------------------------------------------------------------
+
+
+def test_real_time_mode_pushes_survives_a_power_cut_and_hears_three_commands() -> None:
+    bench = Bench(tags=3)
+    bench.ask(Cmd.PUSH_SETTINGS, bytes((0, 0, 0, 4, 0)))
+    bench.ask(Cmd.WORK_MODE, b"\x01")
+    assert {type(one) for one in bench.until(1.0)} == {Tag}
+    assert bench.ask(Cmd.POWER, b"\x01") == bench.ask(Cmd.INVENTORY, Q4) == []
+    bench.module.power_cycle(bench.now)
+    assert bench.until(BOOT_S * 0.9) == []
+    assert {type(one) for one in bench.until(1.0)} == {Tag}
+    (read,) = bench.ask(Cmd.PUSH_READ)
+    assert isinstance(read, Response)
+    assert read.data[:6] == bytes((1, 0, 0, 0, 4, 0))
+    assert bench.ask(Cmd.INFO)
+    assert bench.ask(Cmd.WORK_MODE, b"\x00") == [Response(Cmd.WORK_MODE, b"")]
+    assert bench.until(5.0) == []
+    assert bench.module.due() is None
+
+
+def test_the_filter_lets_a_tag_through_once_in_its_time() -> None:
+    bench = Bench(tags=1)
+    bench.ask(Cmd.PUSH_SETTINGS, bytes((0, 4, 2, 4, 0)))
+    bench.ask(Cmd.WORK_MODE, b"\x01")
+    assert len(bench.until(6.5)) in (3, 4)
+
+
+def test_heartbeats_come_when_nothing_was_read_and_name_the_antennas() -> None:
+    bench = Bench("8-port", antennas=2)
+    bench.module.unplugged = {2}
+    bench.ask(Cmd.ANTENNAS, b"\x00\x00\x83")
+    assert bench.ask(Cmd.HEARTBEAT, b"\x81") == [Response(Cmd.HEARTBEAT, b"\x01")]
+    bench.ask(Cmd.WORK_MODE, b"\x01")
+    assert bench.until(HEARTBEAT_S - 0.5) == []
+    alive, second, eighth = bench.until(1.0)
+    assert isinstance(alive, Alive)
+    beat = parse_heartbeat(alive.data)
+    assert beat is not None
+    assert (beat.number, beat.antennas, beat.total) == (1, bytes((1, 2, 0, 0, 0, 0, 0, 2)), 0)
+    assert [one.antenna for one in (second, eighth) if isinstance(one, Condition)] == [2, 8]
+    bench.module.field.present(EPCS[:1])
+    tags = bench.until(2 * HEARTBEAT_S)
+    assert {type(one) for one in tags} == {Tag}
+    bench.module.field.clear()
+    bench.until(1.0)
+    (alive, *_) = bench.until(HEARTBEAT_S)
+    assert isinstance(alive, Alive)
+    beat = parse_heartbeat(alive.data)
+    assert beat is not None
+    assert beat.number == 2
+    assert abs(beat.total - len(tags)) < 10
+
+
+def test_an_18_in_scan_mode_pushes_bare_epcs() -> None:
+    bench = Bench("18", tags=2)
+    bench.ask(Cmd.WORK_MODE_18, bytes((1, 0, 0, 0, 0, 0)))
+    tags = bench.until(1.0)
+    assert {one.epc for one in tags if isinstance(one, Tag)} == set(EPCS[:2])
+    assert bench.codec.pushed_bare == len(tags)
+    bench.ask(Cmd.WORK_MODE_18, bytes(6))
+    assert bench.until(1.0) == []
+
+
+def test_it_is_made_by_its_name() -> None:
+    assert isinstance(make("uhfreader18", Population()), SimModule)
+
+
+# -- the family, where the contract ends ---------------------------------------------------------------
+
+
+class Rig:
+    """A driver on a module, in stepped time."""
+
+    def __init__(self, module: SimModule, **changes: Any) -> None:
+        self.loop = SteppedLoop()
+        self.module = module
+        self.line = InlineModule(module, self.loop)
+        self.events: list[Event] = []
+        wanted: dict[str, Any] = {"baud": 57600, "power_dbm": 26, **changes}
+        self.reader = SerialReader("x", Settings("uhfreader18", **wanted), self.loop, line=self.line)
+
+    def until(self, condition: Callable[[], object], seconds: float = 60.0) -> None:
+        end = self.loop.time() + seconds
+        while not condition():
+            assert self.loop.time() < end, self.events[-5:]
+            self.loop.advance(0.02)
+
+    def of(self, kind: type) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def reading(self, tags: int = 3) -> Rig:
+        self.reader.start(self.events.append)
+        self.until(lambda: self.reader.ready)
+        self.line.present(EPCS[:tags])
+        self.reader.begin()
+        self.until(lambda: len({event.epc for event in self.of(TagRead)}) == tags)
+        return self
+
+
+Build = Callable[..., Rig]
+
+
+@pytest.fixture
+def build() -> Iterator[Build]:
+    rigs: list[Rig] = []
+
+    def one(model: str = "288", ports: int = 1, module: dict[str, Any] | None = None, **changes: Any) -> Rig:
+        population = Population(antennas=ports)
+        rigs.append(Rig(SimModule(population, model, **(module or {})), **changes))
+        return rigs[-1]
+
+    yield one
+    for rig in rigs:
+        rig.reader.close()
+        rig.loop.close()
+
+
+@pytest.mark.parametrize("inventory", ["answer", "push"])
+@pytest.mark.parametrize(("model", "antennas"), [("288", (1, 3)), ("8-port", (2, 8)), ("16-port", (1, 16))])
+def test_several_antennas_are_all_read_and_named(
+    build: Build, model: str, antennas: tuple[int, ...], inventory: str
+) -> None:
+    rig = build(model, 16, antennas=antennas, inventory=inventory).reading()
+    rig.until(lambda: {event.antenna for event in rig.of(TagRead)} == set(antennas))
+    assert rig.module.set.antennas == sum(1 << one - 1 for one in antennas)
+    assert rig.of(DeviceLost) == []
+
+
+def test_every_antenna_is_asked_in_turn_and_for_both_targets(build: Build) -> None:
+    rig = build(ports=4, antennas=(4, 2), session=2).reading()
+    rig.loop.advance(1.0)
+    asked = [one.data for one in rig.module.heard if one.cmd == Cmd.INVENTORY]
+    assert [data.hex() for data in asked[:5]] == [
+        "0402008303",
+        "0402008103",
+        "0402018303",
+        "0402018103",
+        "0402008303",
+    ]
+
+
+def test_a_missing_antenna_does_not_hold_up_the_others(build: Build) -> None:
+    rig = build(ports=4, antennas=(1, 2)).reading()
+    rig.module.unplugged = {2}
+    rig.events.clear()
+    rig.until(lambda: rig.of(DeviceCondition))
+    (said,) = rig.of(DeviceCondition)
+    assert said.active
+    assert "antenna 2" in said.reason
+    before = len(rig.module.heard)
+    rig.events.clear()
+    rig.loop.advance(2.0)
+    assert {event.antenna for event in rig.of(TagRead)} == {1}
+    assert len(rig.module.heard) - before < 60
+
+
+def test_a_reader_that_begins_to_push_is_told_to_stop_it(build: Build) -> None:
+    rig = build().reading()
+    rig.module.mode = 1
+    rig.module._next_at = rig.loop.time()
+    rig.until(lambda: rig.of(DeviceNote))
+    assert rig.of(DeviceNote)[0].name == "reader_confused"
+    rig.until(lambda: rig.module.mode == 0)
+    rig.events.clear()
+    rig.until(lambda: rig.of(TagRead))
+    assert rig.of(DeviceLost) == []
+
+
+def test_an_18_in_scan_mode_is_brought_back_to_answers(build: Build) -> None:
+    rig = build("18")
+    rig.module.mode = 1
+    rig.line.present(EPCS)
+    rig.reader.begin()
+    rig.reader.start(rig.events.append)
+    rig.until(lambda: rig.reader.ready and rig.module.mode == 0)
+    rig.until(lambda: rig.of(TagRead))
+
+
+@pytest.mark.parametrize("inventory", ["answer", "push"])
+@pytest.mark.parametrize(("given", "real"), [(-1, 0), (-1, 7), (7, 7), (255, 200)])
+def test_the_address_is_found(build: Build, given: int, real: int, inventory: str) -> None:
+    rig = build(module={"address": real}, address=given, inventory=inventory).reading()
+    assert rig.of(DeviceLost) == []
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "text"),
+    [
+        ("288", {"antennas": (5,)}, "a UHFReader288MP has 4"),
+        ("18", {"antennas": (2,)}, "a UHFReader18 has 1"),
+        ("8-port", {"antennas": (1, 9)}, "a 8-port reader has 8"),
+        ("18", {"inventory": "push"}, "has no real-time mode"),
+    ],
+)
+def test_what_the_model_cannot_do_is_said(
+    build: Build, model: str, changes: dict[str, Any], text: str
+) -> None:
+    rig = build(model, **changes)
+    rig.reader.start(rig.events.append)
+    rig.until(lambda: rig.of(DeviceLost))
+    (lost,) = rig.of(DeviceLost)
+    assert text in lost.reason
+    assert "antennas and inventory in the board file" in lost.check
+
+
+def test_older_firmware_gets_the_short_request(build: Build) -> None:
+    rig = build()
+    real = rig.module._inventory
+    rig.module._inventory = lambda data, now: (  # type: ignore[method-assign]
+        real(data, now) if len(data) == 2 else reply(Cmd.INVENTORY, Status.LENGTH)
+    )
+    rig.reading()
+    assert rig.of(DeviceNote) == []
+
+
+def test_a_push_reader_that_lost_its_settings_is_set_up_again_while_tags_stream(build: Build) -> None:
+    rig = build(inventory="push").reading()
+    rig.module.set = rig.module.set.__class__()
+    rig.until(lambda: rig.of(DeviceNote))
+    assert rig.of(DeviceNote)[0].name == "reader_resets"
+    rig.until(lambda: rig.module.set.power == 26)
+    rig.module.push_settings = bytes((0, 0, 9, 4, 0))
+    rig.until(lambda: rig.module.push_settings[2] == 0)
+
+
+def test_a_push_reader_is_asked_but_its_flash_is_spared(build: Build) -> None:
+    rig = build(inventory="push").reading()
+    rig.module.heard.clear()
+    rig.line.present([])
+    rig.events.clear()
+    rig.loop.advance(60.0)
+    assert {one.cmd for one in rig.module.heard} == {Cmd.INFO, Cmd.PUSH_READ}
+    assert rig.of(DeviceLost) == []
+
+
+def test_a_missing_antenna_of_a_push_reader_lasts_between_heartbeats(build: Build) -> None:
+    rig = build(ports=1, inventory="push").reading()
+    rig.module.unplugged = {1}
+    rig.events.clear()
+    rig.until(lambda: rig.of(DeviceCondition))
+    for _ in range(50):
+        rig.loop.advance(1.0)
+    assert [event.active for event in rig.of(DeviceCondition)] == [True]
+    rig.module.unplugged = set()
+    rig.until(lambda: len(rig.of(DeviceCondition)) == 2)
+    assert not rig.of(DeviceCondition)[1].active
+
+
+def test_what_the_words_mean() -> None:
+    family = Family(Settings("uhfreader18", baud=57600))
+    family.inventory()
+    end, tag = RoundEnd(Cmd.INVENTORY), Tag(EPCS[0], 0x3000, 70)
+    assert family.judge(tag) is Meaning.ALIVE
+    assert (family.judge(end), family.round_pause_s) == (Meaning.AGAIN, 0.0)
+    assert family.judge(Response(Cmd.INFO, b"")) is Meaning.NOTHING
+    assert family.judge(Condition("antenna-missing", "", antenna=1)) is Meaning.NOTHING
+    assert (family.judge(end), family.round_pause_s) == (Meaning.AGAIN, 0.1)
+    assert family.judge(ErrorReply(None, 0xFE, "")) is Meaning.AGAIN
+    assert family.judge(ErrorReply(Cmd.READ, 0xFB, "")) is Meaning.NOTHING
+    assert family.judge(ErrorReply(Cmd.INVENTORY, 0xFF, "")) is Meaning.AGAIN
+    assert family.inventory() == encode(Cmd.INVENTORY, Q4)
+    assert family.judge(ErrorReply(Cmd.INVENTORY, 0xFF, "")) is Meaning.WRONG
+    family.codec.feed(reply(Cmd.PUSH, 0, EPCS[0]))
+    assert family.judge(tag) is Meaning.WRONG
+    assert family.judge(tag) is Meaning.ALIVE
