@@ -15,6 +15,7 @@ import re
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from rich._export_format import CONSOLE_SVG_FORMAT
@@ -22,6 +23,7 @@ from rich.console import Console
 
 from provisioning import keys, rundir
 from provisioning.ctrl_c import raises_again
+from provisioning.goods_tour import GoodsTour
 from provisioning.ledger_view import LedgerView
 from provisioning.listener import Listener
 from provisioning.tour import Tour
@@ -35,6 +37,7 @@ UP_S = 60.0
 PAUSE_S = 2.0
 """Time for reading between two steps of the tour."""
 AFTER_FIRE_S = 60.0
+PRICES = Path(__file__).resolve().parent.parent / "store" / "demo_prices.csv"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -67,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tour-only", action="store_true")
     parser.add_argument("--no-tour", action="store_true")
     parser.add_argument("--brisk", action="store_true")
+    parser.add_argument("--no-portal", action="store_true")
     parser.add_argument("--picture", type=Path, help="save what the tour printed as an SVG")
     return parser
 
@@ -76,7 +80,8 @@ def _guide(args: argparse.Namespace, console: Console) -> int:
     deadline = began + UP_S
     data = args.root / "board"
     issuer = Issuer(*keys.load(args.root / "keys"), keys.load(args.root / "foreign-keys")[1], rundir.STORE)
-    listener = Listener(args.port, args.user, rundir.STORE, rundir.BOARD)
+    extras = () if args.no_portal else (rundir.PORTAL, rundir.PRICE)
+    listener = Listener(args.port, args.user, rundir.STORE, rundir.BOARD, *extras)
     world = WorldClient(data / "world.sock")
     try:
         if listener.wait_for(lambda: listener.store_online, deadline) is None:
@@ -87,6 +92,11 @@ def _guide(args: argparse.Namespace, console: Console) -> int:
             raise Trouble(f"the board did not come up in {UP_S:g} s; see {args.root}/log/board.log")
         _wait_until_ready(listener, world, deadline)
         _say(began, "the gate is closed, locked and ready")
+        for name in extras:
+            if listener.wait_for(partial(_serves, listener, name), deadline) is None:
+                said = listener.states[name]
+                raise Trouble(f"{name} did not come up in {UP_S:g} s ({said}); see log/{name}.log")
+            _say(began, f"{name} is ready")
         equal = True
         if args.camera:
             console.print(
@@ -112,12 +122,19 @@ def _tour(
 ) -> bool:
     while listener.next(0.2) is not None:
         pass  # what the board wrote when it started is not part of the tour
-    console.print("\n[bold]A tour of the gate[/bold] (→ what happens in front of it, ← what it records)\n")
+    console.print("\n[bold]A tour of the shop[/bold] (→ what happens at a board, ← what it records)\n")
     tour = Tour(console, world, listener, args.root / "code.pgm", 0.0 if args.brisk else PAUSE_S)
     has_reader = "reader" in world.ask(status=True)
+    goods = None if args.no_portal else _goods(args, tour, issuer)
+    if goods is not None:
+        goods.prepare()
     for step in steps(issuer):
+        if step.fire and goods is not None:
+            goods.perform()
         if (step.brisk or not args.brisk) and (has_reader or not step.tags):
             tour.perform(step)
+    if goods is not None:
+        goods.close()
     ledger = LedgerView(args.root / "store" / "ledger.sqlite")
     try:
         equal = tour.compare(ledger)
@@ -130,6 +147,17 @@ def _tour(
     if args.picture is not None:
         _save_picture(console, args.picture)
     return equal
+
+
+def _goods(args: argparse.Namespace, tour: Tour, issuer: Issuer) -> GoodsTour:
+    portal = WorldClient(args.root / rundir.PORTAL / "world.sock")
+    price = WorldClient(args.root / rundir.PRICE / "world.sock")
+    return GoodsTour(tour, portal, price, issuer, PRICES, args.root / rundir.PORTAL / "code.pgm")
+
+
+def _serves(listener: Listener, name: str) -> bool:
+    state = listener.states[name]
+    return state.get("online") is True and state.get("state") == "idle" and not state.get("faults")
 
 
 def _save_picture(console: Console, path: Path) -> None:

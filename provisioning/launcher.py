@@ -1,8 +1,8 @@
-"""``make run``: a whole shop entry on this machine, started process by process, ended by Ctrl-C.
+"""``make run``: a whole shop on this machine, started process by process, ended by Ctrl-C.
 
-Broker, store and simulated board are children with a log file each; then the guide (the tour, then the
-door is yours) runs in this terminal. Imports neither the board's program nor the store's: it only starts
-them. No child is left running, however this process ends.
+Broker, store and the simulated boards (gate, portal, price point) are children with a log file each; then
+the guide (the tour, then the door is yours) runs in this terminal. Imports neither the board's program nor
+the store's: it only starts them. No child is left running, however this process ends.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from provisioning.trouble import BAD_INPUT, FAILED, Trouble, in_words
 
 TREE = Path(__file__).resolve().parent.parent
 BROKER_READY_S = 10.0
+PRICES = TREE / "store" / "demo_prices.csv"
 BRISK = {"gate": {"pass_s": 2.5}, "admission": {"give_up_s": 5.0}}
 """Times of the short tour, for tests on a busy machine: nobody waits long for somebody who does not come,
 and a disk that is slow for a moment counts as no fault."""
@@ -64,10 +65,16 @@ def main(arguments: list[str] | None = None) -> int:
         rundir.write_files(run, args.board or _default_board(), port, args.inbox, args.camera, changes)
         _say(began, f"broker: starting on 127.0.0.1:{port} (everything of this run is in {_short(run.root)})")
         _start_broker(run, broker, port, children)
-        _say(began, "shop: starting the store and its ledger")
+        _say(began, "shop: starting the store and its ledger, with a price list of 30 goods")
+        _take_prices(run)
         children.append(_python("store", run, _store_command(run, port)))
         _say(began, f"gate: starting the board {rundir.BOARD} ({_short(run.board_file)})")
         children.append(_python("board", run, ["firmware", "run", str(run.board_file)]))
+        extras = {} if args.no_portal else {rundir.PORTAL: "sim-portal", rundir.PRICE: "sim-pricepoint"}
+        for name, file in extras.items():
+            path = rundir.write_extra(run, name, TREE / "boards" / f"{file}.toml", port)
+            _say(began, f"{name}: starting the board ({_short(path)})")
+            children.append(_python(name, run, ["firmware", "run", str(path)]))
         guide = Child("guide", _guide_command(args, run, port), log=None, cwd=TREE)
         children.append(guide)
         return _watch(guide, children)
@@ -86,7 +93,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m provisioning.launcher",
-        description="Run a shop entry on this machine: broker, store, simulated gate, then a tour.",
+        description="Run a shop on this machine: broker, store, simulated gate, portal, price point; a tour.",
         epilog="Example: make run CAMERA=/dev/video0",
     )
     parser.add_argument(
@@ -97,6 +104,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--folder", type=Path, default=TREE / "build" / "run", help="made new at every start")
     parser.add_argument("--inbox", type=Path, default=TREE / "inbox", help="pictures dropped here are shown")
+    parser.add_argument(
+        "--no-portal", action="store_true", help="the gate alone, without portal and price point"
+    )
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument(
         "--tour-only", action="store_true", help="end after the tour; exit code 1 if it does not agree"
@@ -156,6 +166,16 @@ def _start_broker(run: RunDir, broker: broker_bin.BrokerProgram, port: int, chil
             time.sleep(0.02)
 
 
+def _take_prices(run: RunDir) -> None:
+    ledger = f"sqlite:///{run.ledger}"
+    for command in (["init", "--db", ledger], ["prices", "import", str(PRICES), "--db", ledger]):
+        done = subprocess.run(
+            [sys.executable, "-m", "store", *command], cwd=TREE, capture_output=True, text=True, timeout=60
+        )
+        if done.returncode != 0:
+            raise Trouble(done.stderr.strip() or "the price list could not be taken")
+
+
 def _python(name: str, run: RunDir, module_and_arguments: list[str]) -> Child:
     argv = [sys.executable, "-m", *module_and_arguments]
     env = {**os.environ, "PYTHONUNBUFFERED": "1"}
@@ -174,7 +194,7 @@ def _guide_command(args: argparse.Namespace, run: RunDir, port: int) -> list[str
         command += ["--camera", args.camera]
     if args.picture:
         command += ["--picture", str(args.picture.absolute())]
-    for flag in ("tour_only", "no_tour", "brisk"):
+    for flag in ("tour_only", "no_tour", "brisk", "no_portal"):
         if getattr(args, flag):
             command.append("--" + flag.replace("_", "-"))
     return command

@@ -1,4 +1,4 @@
-"""Listens to one board as any monitor would: its records as they pass, its state, the store's presence.
+"""Listens to boards as any monitor would: its records as they pass, its state, the store's presence.
 
 Works on a loopback broker under a user name that may read records. paho's thread only posts; everything else
 happens in the caller's thread. Never publishes.
@@ -30,16 +30,18 @@ class Seen:
     seq: int
     body: bytes
     record: Record
+    board: str = ""
 
 
 class Listener:
-    """Use ``next`` in a loop; ``state`` and ``store_online`` are what was last said."""
+    """Use ``next`` in a loop; ``states`` by board and ``store_online`` are what was last said."""
 
-    def __init__(self, port: int, user: str, store: str, board: str, host: str = "127.0.0.1") -> None:
-        self.state: dict[str, Any] = {}
+    def __init__(self, port: int, user: str, store: str, *boards: str, host: str = "127.0.0.1") -> None:
+        self.states: dict[str, dict[str, Any]] = {board: {} for board in boards}
         self.store_online = False
         self.broken = 0
-        self._topics = Topics(store, board)
+        self._main = boards[0]
+        self._topics = [Topics(store, board) for board in boards]
         self._known: set[tuple[int, int]] = set()
         self._queue: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=user, protocol=mqtt.MQTTv5)
@@ -51,6 +53,11 @@ class Listener:
         except OSError as error:
             raise Trouble(f"the broker at {host}:{port} cannot be reached: {error}") from None
         self._client.loop_start()
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The first board's."""
+        return self.states[self._main]
 
     def next(self, wait_s: float) -> Seen | None:
         """The next new record, or None after ``wait_s``. A record that is sent again comes only once."""
@@ -84,19 +91,19 @@ class Listener:
         if parsed is None:
             return None
         if parsed.kind == "rec":
-            return self._record(payload)
+            return self._record(parsed.board, payload)
         try:
             said = json.loads(payload) if payload else {}
         except ValueError:
             return None
         if isinstance(said, dict):
             if parsed.kind == "state":
-                self.state = said
+                self.states[parsed.board] = said
             elif parsed.kind == "status":
                 self.store_online = said.get("online") is True
         return None
 
-    def _record(self, payload: bytes) -> Seen | None:
+    def _record(self, board: str, payload: bytes) -> Seen | None:
         try:
             frame = parse_frame(payload)
             record = decode_body(frame.body)
@@ -106,10 +113,11 @@ class Listener:
         if (frame.epoch, frame.seq) in self._known:
             return None
         self._known.add((frame.epoch, frame.seq))
-        return Seen(frame.epoch, frame.seq, frame.body, record)
+        return Seen(frame.epoch, frame.seq, frame.body, record, board)
 
     def _on_connect(self, client: mqtt.Client, *_: Any) -> None:
-        wanted = (self._topics.rec, self._topics.state, self._topics.store.every_status)
+        wanted = [topic for one in self._topics for topic in (one.rec, one.state)]
+        wanted.append(self._topics[0].store.every_status)
         client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in wanted])
 
     def _on_message(self, _client: mqtt.Client, _userdata: Any, message: mqtt.MQTTMessage) -> None:

@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Iterable
 
 from firmware.gate.facts import ALARMS
+from firmware.portal.pricetext import yuan
 from firmware.wire.records import (
     Admitted,
     Alarm,
     Annulled,
     Basket,
     Passed,
+    PriceLook,
     Record,
     Refused,
 )
@@ -59,7 +61,11 @@ def sentence(record: Record) -> str:
             words = " / ".join(REASONS[name].words) if name else f"reason {record.reason}"
             return f"refused, {name or 'unknown'}: “{words}”"
         case Basket():
-            return f"{record.count} tagged items read ({record.reason})"
+            more = f", version {record.version}" if record.version > 1 else ""
+            return f"{record.count} tagged items read ({record.reason}{more})"
+        case PriceLook():
+            price = "no price" if record.shown_fen is None else yuan(record.shown_fen)
+            return f"showed {price} for a tag held to it"
         case Alarm():
             words = ALARMS.get(record.kind, record.detail).partition(":")[0]
             return f"ALARM {record.kind}{': ' + words if words else ''}"
@@ -81,6 +87,8 @@ def answer(seen: Counter[str]) -> tuple[str, str]:
         parts.append("annulled")
     if seen["basket"]:
         parts.append("basket read")
+    if seen["price-look"]:
+        parts.append("price shown")
     if not parts and "fire" in alarms:
         parts.append("released")
     return ", ".join(parts) or "nothing", ", ".join(alarms)

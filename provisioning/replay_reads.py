@@ -12,14 +12,11 @@ from typing import Any
 import msgspec
 
 from firmware.portal.decision import Decision, DecisionRules
+from firmware.rawdecision import remember
 from firmware.rawreads import EPC_FIELDS, VALUE_FIELDS
 from firmware.rawstory import Declared, Gap, Judged, Noted, RawReadsError, Shown, Story
 from firmware.wire.epc import EpcError, decode
 from hal.ports import TagRead
-
-FILLER = b"\x00near"
-"""Stands for tags that lay near but were not read since: only their number matters."""
-LEARN_STEP_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +89,7 @@ def run_again(story: Story) -> Outcome:
     rules = _rules(story.about.get("rules"), outcome.remarks)
     outcome.veto = rules.presence.veto
     decision = Decision(rules)
-    _remember(decision, story, rules)
+    remember(decision, story)
     decision.begin(story.begun)
     comparable = len(story.entries)
     if not story.complete:
@@ -179,18 +176,6 @@ def _names(rules: Any, prefix: str = "") -> set[str]:
     return {name for key, value in rules.items() for name in _names(value, f"{prefix}{key}.")}
 
 
-def _remember(decision: Decision, story: Story, rules: DecisionRules) -> None:
-    """Let the decision hear what lay near before, long enough ago to count."""
-    at = story.begun - 1000.0
-    levels = dict(story.levels)
-    for number in range(max(0, story.known - len(levels))):
-        levels[FILLER + number.to_bytes(4, "big")] = {1: -100.0}
-    for epc, antennas in levels.items():
-        for antenna, level in antennas.items():
-            decision.background(TagRead(epc, 0, antenna, level, 0, at))
-            at += LEARN_STEP_S
-
-
 def _tags(
     story: Story, rules: DecisionRules, recorded: Mapping[str, Any] | None, now: Mapping[str, Any]
 ) -> list[TagStory]:
@@ -213,7 +198,7 @@ def _tags(
     for epc, tag in tags.items():
         tag.place = _place(now, epc)
         tag.recorded = tag.place if recorded is None else _place(recorded, epc)
-        tag.why = _why(tag, story.levels.get(epc), rules.presence.veto)
+        tag.why = _why(tag, _levels(story.levels.get(epc)), rules.presence.veto)
     order = {"in": 0, "weak": 1, "stray": 2}
     return sorted(tags.values(), key=lambda tag: (order[tag.place], -tag.reads, tag.epc))
 
@@ -222,7 +207,13 @@ def _place(verdict: Mapping[str, Any], epc: bytes) -> str:
     return "in" if epc in verdict["items"] else "weak" if epc in verdict["weak"] else "stray"
 
 
-def _why(tag: TagStory, near: dict[int, float] | None, veto: frozenset[int]) -> str:
+def _levels(remembered: Any) -> dict[int, float]:
+    """Antenna to level, of what the decision remembered of a tag near by."""
+    best = remembered.get("best") if isinstance(remembered, dict) else None
+    return {int(port): float(level) for port, level in best.items()} if isinstance(best, dict) else {}
+
+
+def _why(tag: TagStory, near: dict[int, float], veto: frozenset[int]) -> str:
     """What the decision had to go by, in words."""
     if tag.shown:
         return "shown by its code"
@@ -231,16 +222,15 @@ def _why(tag: TagStory, near: dict[int, float] | None, veto: frozenset[int]) -> 
     outside = [levels.best for port, levels in tag.antennas.items() if port in veto]
     if not inside:
         return "heard only facing away"
-    words = []
+    best = max(inside.values())
     if near:
         rise = max((level - near[port] for port, level in inside.items() if port in near), default=None)
-        words.append(f"lay near at {max(near.values()):.0f}")
-        words[0] += f", {rise:+.0f}{unit} since" if rise is not None else ""
+        now = "" if rise is None else f", now {rise:+.0f}{unit}"
+        return f"lay near at {max(near.values()):.0f}{now}"
     if outside:
-        words.append(f"{max(inside.values()) - max(outside):+.0f}{unit} to facing away")
-    elif veto:
-        words.append("not heard facing away")
-    return ", ".join(words) or f"{max(inside.values()):.0f}{unit}{'' if tag.raw else 'm'} at best"
+        above = best - max(outside)
+        return f"{abs(above):.0f}{unit} {'above' if above >= 0 else 'below'} facing away"
+    return "not heard facing away" if veto else f"{best:.0f}{unit}{'' if tag.raw else 'm'} at best"
 
 
 def in_words(epc: bytes) -> str:

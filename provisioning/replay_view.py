@@ -14,10 +14,12 @@ from rich.table import Table
 
 from provisioning.replay_reads import Levels, Outcome, TagStory, Turn
 
+LINES = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
+"""A line under the heads and nothing else."""
 COLOURS = {"in": "green", "weak": "yellow", "stray": "dim"}
 MOST_COLUMNS = 4
 """Antennas that have a column each."""
-PIPE_WIDTH = 160
+PIPE_WIDTH = 150
 """Columns where the output is no terminal: an EPC and its reasons fit in one line."""
 
 
@@ -67,9 +69,9 @@ def _tags_table(tags: list[TagStory], veto: frozenset[int]) -> Table:
     ports = sorted({port for tag in tags for port in tag.antennas})
     if len(ports) > MOST_COLUMNS:
         ports = []
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("EPC", overflow="fold")
-    table.add_column("GTIN-14 and serial", overflow="fold")
+    table = Table(box=LINES, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("EPC", overflow="fold", min_width=24)
+    table.add_column("GTIN-14 and serial", overflow="fold", min_width=14)
     table.add_column("reads", justify="right")
     for port in ports:
         table.add_column(f"ant {port}{' (away)' if port in veto else ''}", justify="right")
@@ -99,11 +101,11 @@ def _tags_table(tags: list[TagStory], veto: frozenset[int]) -> Table:
 def _level(levels: Levels | None) -> str:
     if levels is None:
         return ""
-    return f"{levels.best:.0f} / {levels.mean:.0f} [dim]x{levels.reads:<3d}[/dim]"
+    return f"{levels.best:.0f} / {levels.mean:.0f}  x{levels.reads:<3d}"
 
 
 def _turns_table(turns: list[Turn]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=LINES, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("at, s", justify="right")
     table.add_column("recorded verdict")
     table.add_column("this version")

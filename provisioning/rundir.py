@@ -21,12 +21,14 @@ from provisioning.trouble import BAD_INPUT, Trouble
 
 STORE = "demo"
 BOARD = "entry-1"
+PORTAL = "portal-1"
+PRICE = "price-1"
 KEY_ID = 1
 MARK = ".made-by-make-run"
 """A folder without this file in it is somebody's own, and nothing in it is removed."""
 NEEDED_BYTES = 20_000_000
 """Free space for a run: journal, ledger, logs and traces of an afternoon."""
-_LONGEST_SOCKET = len("/board/world.sock")
+_LONGEST_SOCKET = len("/portal-1/world.sock")
 _SOCKET_LIMIT = 100
 
 
@@ -55,6 +57,10 @@ class RunDir:
     def data(self) -> Path:
         """The board's data folder: journal, documents, the world's socket, the camera's scene."""
         return self.root / "board"
+
+    def extra(self, board: str) -> Path:
+        """The folder of another board of this run: board file, site file and its data."""
+        return self.root / board
 
     @property
     def ledger(self) -> Path:
@@ -182,6 +188,22 @@ def write_files(
         raise _not_made(run.root, error) from None
 
 
+def write_extra(run: RunDir, board: str, template: Path, port: int) -> Path:
+    """Another simulated board beside the gate; returns its board file. Its display is a picture in its
+    folder. Raises Trouble."""
+    folder = run.extra(board)
+    try:
+        folder.mkdir(mode=0o700)
+        file = tomllib.loads(template.read_text(encoding="utf-8"))
+        file["display"] = {"driver": "png", "path": str(folder / "display.png")}
+        path = folder / "board.toml"
+        path.write_text(toml_text.dumps(file), encoding="utf-8")
+        _write_site(run, board, folder, path.with_name("site.toml"), port)
+    except OSError as error:
+        raise _not_made(folder, error) from None
+    return path
+
+
 def _write(
     run: RunDir,
     board: dict[str, Any],
@@ -190,7 +212,7 @@ def _write(
     camera: str | None,
     changes: Mapping[str, Mapping[str, float]] | None,
 ) -> None:
-    private = keys.make(run.keys, KEY_ID)
+    keys.make(run.keys, KEY_ID)
     keys.make(run.foreign_keys, KEY_ID)
     board["sim"]["inbox"] = str(inbox.absolute())
     for section, keys_of_it in (changes or {}).items():
@@ -199,11 +221,16 @@ def _write(
     if camera is not None:
         board["camera"] = {"driver": "v4l2", "device": camera}
     run.board_file.write_text(toml_text.dumps(board), encoding="utf-8")
+    _write_site(run, BOARD, run.data, run.board_file.with_name("site.toml"), port)
+
+
+def _write_site(run: RunDir, board: str, data: Path, path: Path, port: int) -> None:
+    private = keys.load(run.keys)[1]
     site = {
         "store": STORE,
-        "board": BOARD,
-        "data": str(run.data),
+        "board": board,
+        "data": str(data),
         "broker": {"host": "127.0.0.1", "port": port},
         "pass_keys": {str(KEY_ID): keys.public_hex(private)},
     }
-    run.board_file.with_name("site.toml").write_text(toml_text.dumps(site), encoding="utf-8")
+    path.write_text(toml_text.dumps(site), encoding="utf-8")

@@ -20,6 +20,7 @@ from hal.sim import scene
 from provisioning.ledger_view import LedgerView
 from provisioning.listener import Listener, Seen
 from provisioning.outcomes import answer, in_words, ledger_row, outcome, sentence
+from provisioning.rundir import BOARD
 from provisioning.tour_script import Step
 from provisioning.world_client import WorldClient
 
@@ -68,10 +69,10 @@ class Tour:
         result = Result(step)
         self.results.append(result)
         before = self._lane()
-        self._say("you", step.title)
+        self.say("you", step.title)
         if step.code is not None:
             self._show(scene.render(step.code(time.time())))
-            self._collect(result, lambda: bool(result.records), step.limit_s)
+            self.collect(result, lambda: bool(result.records), step.limit_s)
             self._world.ask(show=None)
         cleared = time.monotonic()
         if step.walk is not None and result.seen["admitted"]:
@@ -81,15 +82,19 @@ class Tour:
         if step.fire:
             self._world.ask(fire=True)
         expected = Counter(step.expect)
-        self._collect(result, lambda: result.seen >= expected, step.limit_s)
+        self.collect(result, lambda: result.seen >= expected, step.limit_s)
         if step.tags:
             self._world.ask(tags=[])
         if step.fire:
             self._end_fire(result)
         else:
-            self._collect(result, self._at_rest, SETTLE_S)
+            self.collect(result, self._at_rest, SETTLE_S)
             self._count_people(result, before)
-        self._collect(result, lambda: False, max(self._pause_s, cleared + REARM_S - time.monotonic()))
+        self.collect(result, lambda: False, max(self._pause_s, cleared + REARM_S - time.monotonic()))
+
+    def rest(self) -> None:
+        """A pause for reading."""
+        time.sleep(self._pause_s)
 
     def compare(self, ledger: LedgerView) -> bool:
         """Hold the results against the ledger; True when everything is equal."""
@@ -103,8 +108,8 @@ class Tour:
 
     def table(self) -> Table:
         """shown / gate / why / in the ledger."""
-        table = Table(title="What was shown, what the gate did, what the shop has", title_justify="left")
-        for name in ("", "shown", "the gate", "why", "in the ledger", ""):
+        table = Table(title="What was done, what the boards did, what the shop has", title_justify="left")
+        for name in ("", "done", "the board", "why", "in the ledger", ""):
             table.add_column(name)
         for number, result in enumerate(self.results, 1):
             did, why = answer(result.seen)
@@ -126,7 +131,9 @@ class Tour:
     def _compare_one(self, result: Result, ledger: LedgerView) -> None:
         expected = Counter(result.step.expect)
         if result.seen != expected:
-            result.wrong.append(f"expected {_counts(expected)}, the gate made {_counts(result.seen)}")
+            result.wrong.append(f"expected {_counts(expected)}, the board made {_counts(result.seen)}")
+        if (fault := result.step.fault([one.record for one in result.records])) is not None:
+            result.wrong.append(fault)
         for one in result.records:
             name = outcome(one.record)
             body = ledger.body(one.epoch, one.seq)
@@ -146,11 +153,11 @@ class Tour:
         self._world.ask(show=str(self._scene))
 
     def _end_fire(self, result: Result) -> None:
-        self._collect(result, lambda: self._lane()["outputs"].get("release", False), 5.0)
+        self.collect(result, lambda: self._lane()["outputs"].get("release", False), 5.0)
         released = self._lane()["outputs"].get("release", False)
         if not released:
             result.wrong.append("the lock was not released")
-        self._collect(result, lambda: False, self._pause_s)
+        self.collect(result, lambda: False, self._pause_s)
         self._world.ask(fire=False)
 
     def _count_people(self, result: Result, before: dict[str, Any]) -> None:
@@ -171,16 +178,16 @@ class Tour:
         lane: dict[str, Any] = self._world.ask(status=True)["lane"]
         return lane
 
-    def _collect(self, result: Result, enough: Callable[[], bool], limit_s: float) -> None:
-        """Take records until ``enough`` or for ``limit_s``; each is told as it comes."""
+    def collect(self, result: Result, enough: Callable[[], bool], limit_s: float, board: str = BOARD) -> None:
+        """Take ``board``'s records until ``enough`` or for ``limit_s``; each is told as it comes."""
         deadline = time.monotonic() + limit_s
         while not enough() and time.monotonic() < deadline:
             seen = self._listener.next(min(0.05, max(0.0, deadline - time.monotonic())))
-            if seen is not None:
+            if seen is not None and seen.board == board:
                 result.records.append(seen)
-                self._say("gate", sentence(seen.record))
+                self.say(board, sentence(seen.record))
 
-    def _say(self, who: str, text: str) -> None:
+    def say(self, who: str, text: str) -> None:
         at = f"{time.monotonic() - self._began:5.1f} s"
         style = "bold" if who == "you" else ""
         arrow = "→" if who == "you" else " ←"

@@ -6,7 +6,7 @@ Every code is a real pass (or a real fault in one), drawn, seen by the simulated
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from firmware.wire.issue import Issued, issue, new_seed, new_visit_id
 from firmware.wire.passes import STEP_S
+from firmware.wire.records import Record
 
 Shown = Callable[[float], str]
 """Text of the code at a unix time, s."""
@@ -35,6 +36,8 @@ class Step:
     brisk: bool = True
     """Also part of the short tour."""
     limit_s: float = 15.0
+    fault: Callable[[Sequence[Record]], str | None] = lambda records: None
+    """What is wrong with the records beyond their number; None: nothing."""
 
 
 @dataclass

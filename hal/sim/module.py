@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from hal.sim.population import Population
+from hal.sim.population import Population, SimTag
 from hal.sim.terminal import InlineTerminal, Terminal
 from hal.sim.wire import BURST_BYTES, BURST_S, Wire
 
@@ -40,6 +40,17 @@ class Module(Protocol):
 
     def status(self) -> dict[str, Any]:
         """Its state for people and tests: plain values by name."""
+
+
+SHELF_DBM = -66.0
+"""Level of tags that lie on a shelf near by: some 16 dB under those that somebody carries in."""
+
+
+def lay(field: Population, epcs: list[bytes]) -> None:
+    """Put tags on the shelf, beside whatever is there."""
+    for epc in epcs:
+        if epc not in field.epcs:
+            field.add(SimTag(epc, level_dbm=SHELF_DBM))
 
 
 class _Carriage:
@@ -154,6 +165,10 @@ class SimulatedModule(Terminal):
         """Exactly these tags are in the field now."""
         self.module.field.present(epcs)
 
+    def lay(self, epcs: list[bytes]) -> None:
+        """These tags lie on a shelf near by, not in the portal."""
+        lay(self.module.field, epcs)
+
     def brown_out(self, *, in_frame: bool = False) -> None:
         """The module's supply fails for a moment: now, or in the middle of the next thing it says."""
         self._carriage.brown_out(in_frame)
@@ -195,6 +210,10 @@ class InlineModule(InlineTerminal):
     def present(self, epcs: list[bytes]) -> None:
         """Exactly these tags are in the field now."""
         self.module.field.present(epcs)
+
+    def lay(self, epcs: list[bytes]) -> None:
+        """These tags lie on a shelf near by, not in the portal."""
+        lay(self.module.field, epcs)
 
     def brown_out(self, *, in_frame: bool = False) -> None:
         """The module's supply fails for a moment: now, or in the middle of the next thing it says."""

@@ -27,6 +27,7 @@ class TagField(Protocol):
     """The simulated reader's side: which tags are in its field, and whether it is plugged in."""
 
     def present(self, epcs: list[bytes]) -> None: ...
+    def lay(self, epcs: list[bytes]) -> None: ...
     def plug(self, plugged: bool) -> None: ...
     def status(self) -> dict[str, Any]: ...
 
@@ -54,6 +55,8 @@ class World:
         self._socket_path = socket_path
         self._scene_path = scene_path
         self._tags = tags
+        self._carried: list[bytes] = []
+        self._shelf: list[bytes] = []
         self._shown: str | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._server: asyncio.Server | None = None
@@ -62,6 +65,7 @@ class World:
         self._closed = False
         self._answers: dict[str, Callable[[Any], dict[str, Any]]] = {
             "tags": self._present,
+            "shelf": self._lay,
             "reader": self._reader,
             "status": lambda _: {},
         }
@@ -200,17 +204,17 @@ class World:
         return {}
 
     def _present(self, value: Any) -> dict[str, Any]:
-        if not isinstance(value, list) or len(value) > MAX_TAGS:
-            raise WorldError(f"tags: give a list of at most {MAX_TAGS} EPCs in hex, [] for none")
-        epcs = []
-        for text in value:
-            if not isinstance(text, str):
-                raise WorldError(f"tags: {text!r} is not an EPC in hex")
-            epc = bytes.fromhex(text)
-            if len(epc) % 2 or len(epc) > 62:
-                raise WorldError(f"tags: {text!r} is {len(epc)} bytes; an EPC has an even number up to 62")
-            epcs.append(epc)
-        self._need_reader("tags").present(epcs)
+        self._carried = _epcs("tags", value)
+        return self._put("tags")
+
+    def _lay(self, value: Any) -> dict[str, Any]:
+        self._shelf = _epcs("shelf", value)
+        return self._put("shelf")
+
+    def _put(self, name: str) -> dict[str, Any]:
+        reader = self._need_reader(name)
+        reader.present(self._carried)
+        reader.lay(self._shelf)
         return {}
 
     def _reader(self, value: Any) -> dict[str, Any]:
@@ -223,6 +227,20 @@ class World:
         if self._tags is None:
             raise WorldError(f"{name}: this board has no simulated tag reader")
         return self._tags
+
+
+def _epcs(name: str, value: Any) -> list[bytes]:
+    if not isinstance(value, list) or len(value) > MAX_TAGS:
+        raise WorldError(f"{name}: give a list of at most {MAX_TAGS} EPCs in hex, [] for none")
+    epcs = []
+    for text in value:
+        if not isinstance(text, str):
+            raise WorldError(f"{name}: {text!r} is not an EPC in hex")
+        epc = bytes.fromhex(text)
+        if len(epc) % 2 or len(epc) > 62:
+            raise WorldError(f"{name}: {text!r} is {len(epc)} bytes; an EPC has an even number up to 62")
+        epcs.append(epc)
+    return epcs
 
 
 def _place(source: str | None, scene: Path) -> None:

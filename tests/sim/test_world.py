@@ -31,10 +31,14 @@ EPC = "E20010710000529B0940B402"
 class Tags:
     def __init__(self) -> None:
         self.epcs: list[bytes] = []
+        self.shelf: list[bytes] = []
         self.plugged = True
 
     def present(self, epcs: list[bytes]) -> None:
         self.epcs = epcs
+
+    def lay(self, epcs: list[bytes]) -> None:
+        self.shelf = epcs
 
     def plug(self, plugged: bool) -> None:
         self.plugged = plugged
