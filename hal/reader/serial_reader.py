@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from hal.ports import DeviceNote, Post, Progress, TagRead
 from hal.reader.bringup import Row, Sequence
-from hal.reader.events import Condition, Event, Tag
+from hal.reader.events import Condition, ErrorReply, Event, Tag
 from hal.reader.families import family as make_family
 from hal.reader.module_state import ModuleState
 from hal.reader.port import Family, Meaning, ReaderSettings
@@ -332,7 +332,8 @@ class SerialReader(SerialDevice):
         meaning = self._family.judge(event)
         if meaning is Meaning.WRONG and self._ready_at is not None:
             reset = isinstance(event, Condition)
-            said = event.text if isinstance(event, Condition) else f"it says {type(event).__name__.lower()}"
+            worded = event.text if isinstance(event, Condition | ErrorReply) else ""
+            said = worded or f"it says {type(event).__name__.lower()}"
             detail = f"the module is not doing what it was told ({said}); it is set up again"
             self._set_up_again("reader_resets" if reset else "reader_confused", detail)
         elif meaning in (Meaning.ALIVE, Meaning.AGAIN):
