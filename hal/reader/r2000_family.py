@@ -12,6 +12,7 @@ from hal.reader.bringup import Row
 from hal.reader.events import Condition, ErrorReply, Event, Response, RoundEnd, Tag
 from hal.reader.port import Meaning, ReaderSettings
 from hal.reader.r2000 import Codec, addresses, encode
+from hal.reader.r2000_answers import Accepts, chosen, done, same, version
 from hal.reader.r2000_commands import (
     DEFAULT_ADDRESS,
     INVENTORY,
@@ -20,7 +21,7 @@ from hal.reader.r2000_commands import (
     Cmd,
     power_value,
 )
-from hal.reader.r2000_errors import NO_TAG, OK
+from hal.reader.r2000_errors import NO_TAG
 
 CHECK_LINK = "TX and RX are not swapped, the baud rate (115200 or 38400), the address, the module's supply"
 CHECK_REGION = "the region in the board file; this module may be built for another one"
@@ -38,8 +39,6 @@ DETECTOR_DB = 3
 """Return loss below which a port counts as without antenna (a good antenna has more than 10 dB)."""
 MODES = ("real-time", "fast-switch", "session")
 
-Accepts = Callable[[Event], bool | str | None]
-
 
 class Family:
     """``inventory``: "real-time" (command 89, the default for one antenna), "fast-switch" (8A: the module
@@ -47,7 +46,6 @@ class Family:
     the flags A and B are asked for in turn). Raises ValueError naming the key, its value and the choice."""
 
     gap_s = 0.05
-    silence_s = 1.5
 
     def __init__(self, settings: ReaderSettings) -> None:
         if settings.region not in REGIONS:
@@ -66,6 +64,8 @@ class Family:
         self._public = False
         # Ports above 4 are told by a bit that modules with four of them do not define.
         self.codec = Codec(address=self._address, ports=8 if self._ports[-1] > 4 else 4)
+        # A round without tags says nothing until its end; when that is lost, nothing is read for so long.
+        self.silence_s = 0.6 + (0.1 * len(self._ports) if self._mode == "fast-switch" else 0.0)
         self.round_pause_s = 0.0
         region = REGIONS[settings.region]
         self._region = bytes((region.code, region.first, region.last))
@@ -86,22 +86,33 @@ class Family:
         """``info`` receives model and firmware. Every port in use is selected once: one that the module does
         not have is refused here, not in every round. The first is selected last."""
         antennas = [
-            self._row(f"select antenna {port}", Cmd.SET_ANTENNA, bytes((port - 1,)), _chosen, CHECK_ANTENNAS)
+            self._row(f"select antenna {port}", Cmd.SET_ANTENNA, bytes((port - 1,)), chosen, CHECK_ANTENNAS)
             for port in reversed(self._ports)
         ]
-        region, power, detector = self._region, bytes((self._power,)), bytes((DETECTOR_DB,))
-        return [
+        rows = [
             *self._drain(SETTLE_S),
-            self._row("ask for the firmware", Cmd.GET_VERSION, b"", _version(info), retries=4),
-            self._row("set region", Cmd.SET_REGION, region, _done(Cmd.SET_REGION), CHECK_REGION),
-            self._row("read region back", Cmd.GET_REGION, b"", _same(Cmd.GET_REGION, region), CHECK_REGION),
-            self._row("set power", Cmd.SET_POWER, power, _done(Cmd.SET_POWER), CHECK_POWER),
-            self._row("read power back", Cmd.GET_POWER, b"", self._power_read, CHECK_POWER),
-            self._row(
-                "watch the antennas", Cmd.SET_DETECTOR, detector, _done(Cmd.SET_DETECTOR), optional=True
-            ),
-            *antennas,
+            self._row("ask for the firmware", Cmd.GET_VERSION, b"", version(info), retries=4),
         ]
+        for name, get, change, wanted, check in (
+            ("region", Cmd.GET_REGION, Cmd.SET_REGION, self._region, CHECK_REGION),
+            ("power", Cmd.GET_POWER, Cmd.SET_POWER, bytes((self._power,)), CHECK_POWER),
+        ):
+            is_kept = self._power_kept if get == Cmd.GET_POWER else wanted.__eq__
+            rows.append(self._set(f"set {name}", get, change, wanted, is_kept, check))
+            rows.append(self._row(f"read {name} back", get, b"", same(get, wanted, is_kept), check))
+        detector = bytes((DETECTOR_DB,))
+        rows.append(
+            self._set(
+                "watch the antennas",
+                Cmd.GET_DETECTOR,
+                Cmd.SET_DETECTOR,
+                detector,
+                detector.__eq__,
+                CHECK_ANTENNAS,
+                optional=True,
+            )
+        )
+        return rows + antennas
 
     def check_rows(
         self, forgotten: Callable[[], None], *, polling: bool, timeout_s: float
@@ -218,14 +229,28 @@ class Family:
             return data[0] == self._power
         return len(data) >= self._ports[-1] and all(data[port - 1] == self._power for port in self._ports)
 
-    def _power_read(self, event: Event) -> bool | str | None:
-        if isinstance(event, Response) and event.cmd == Cmd.GET_POWER:
-            said = " ".join(str(value) for value in event.data)
-            return self._power_kept(event.data) or f"it says {said} dBm, not {self._power}"
-        return None
-
     def _frame(self, cmd: Cmd, data: bytes = b"") -> bytes:
         return encode(cmd, data, address=self._address)
+
+    def _set(
+        self,
+        name: str,
+        get: Cmd,
+        change: Cmd,
+        wanted: bytes,
+        is_kept: Callable[[bytes], bool],
+        check: str,
+        optional: bool = False,
+    ) -> Row[Event]:
+        """Ask first, and change only what differs: the module keeps it in flash memory, which wears out."""
+        kept, changed = same(get, wanted, is_kept), done(change)
+
+        def accepts(event: Event) -> bool | str | None:
+            verdict = kept(event)
+            return verdict if verdict is not None else changed(event)
+
+        again = self._frame(change, wanted)
+        return Row(name, self._frame(get), accepts, ANSWER_S, 3, check, optional=optional, again=again)
 
     def _row(
         self,
@@ -261,46 +286,3 @@ def _mode(settings: ReaderSettings, ports: int) -> str:
             f'"session", or session 0'
         )
     return inventory
-
-
-def _done(cmd: Cmd) -> Accepts:
-    def accepts(event: Event) -> bool | str | None:
-        if isinstance(event, Response) and event.cmd == cmd:
-            return event.data == bytes((OK,)) or f"it answered {event.data.hex()}"
-        return _refused(event, cmd)
-
-    return accepts
-
-
-def _same(cmd: Cmd, wanted: bytes) -> Accepts:
-    def accepts(event: Event) -> bool | str | None:
-        if isinstance(event, Response) and event.cmd == cmd:
-            return event.data == wanted or f"it answered {event.data.hex()}, not {wanted.hex()}"
-        return _refused(event, cmd)
-
-    return accepts
-
-
-def _chosen(event: Event) -> bool | str | None:
-    # A port without antenna is a condition of the module, not a reason not to start it.
-    if isinstance(event, Condition) and event.name == "antenna-missing":
-        return True
-    return _done(Cmd.SET_ANTENNA)(event)
-
-
-def _version(info: dict[str, str]) -> Accepts:
-    def accepts(event: Event) -> bool | str | None:
-        if isinstance(event, Response) and event.cmd == Cmd.GET_VERSION and len(event.data) == 2:
-            info["model"] = "R2000 (A0)"
-            info["firmware"] = f"{event.data[0]}.{event.data[1]}"
-            return True
-        return _refused(event, Cmd.GET_VERSION)
-
-    return accepts
-
-
-def _refused(event: Event, cmd: Cmd) -> str | None:
-    # Errors of the round that was just let go still arrive: they answer nothing.
-    if isinstance(event, ErrorReply) and event.cmd == cmd:
-        return f"the module refused: {event.text}"
-    return None

@@ -59,6 +59,8 @@ class SimModule:
         """Commands that this firmware does not know."""
         self.phase = phase
         self.celsius = 38
+        self.trouble = 0
+        """The error code that every round fails with; 0: none."""
         self._home = address
         self._in = Codec("host")
         self._answers: dict[int, Callable[[bytes], bytes | int]] = {
@@ -163,6 +165,8 @@ class SimModule:
             Cmd.SESSION: self._session,
         }
         spoken = made[Cmd(cmd)](data, now)
+        if self.trouble and not isinstance(spoken, int):
+            spoken = iter([(now + DETECT_S, self._code(cmd, self.trouble))])
         if isinstance(spoken, int):
             return self._code(cmd, spoken)
         self._cmd = cmd

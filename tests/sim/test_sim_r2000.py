@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hal.ports import DeviceBack, DeviceLost, DeviceNote, TagRead
 from hal.reader.bringup import Row, Sequence
 from hal.reader.events import Condition, ErrorReply, Event, Response, RoundEnd, Tag
 from hal.reader.port import Meaning, Settings
@@ -15,6 +16,7 @@ from hal.reader.r2000_commands import Cmd
 from hal.reader.r2000_family import Family
 from hal.sim.population import Population
 from hal.sim.r2000 import SimModule
+from tests.support.readers import Rig
 
 EPCS = [bytes.fromhex(f"E2806890000050{n:02X}88C6A4{n:02X}") for n in range(12)]
 
@@ -231,17 +233,13 @@ def test_bring_up_to_the_byte() -> None:
     sequence = bench.run(bench.family.setup_rows(bench.info))
     assert sequence.failed is None
     assert bench.info == {"model": "R2000 (A0)", "firmware": "8.2"}
-    assert [frame[3:-1].hex() for frame in bench.sent] == [
-        "72",
-        "78032c34",
-        "79",
-        "761a",
-        "77",
-        "6203",
-        "7402",
-        "7400",
-    ]
+    sent = [frame[3:-1].hex() for frame in bench.sent]
+    assert " ".join(sent) == "72 79 78032c34 79 77 761a 77 63 6203 7402 7400"
     assert bench.sent[0].hex() == "a0030172ea"
+    # What is right already is not written again: it is flash memory.
+    bench.sent.clear()
+    assert bench.run(bench.family.setup_rows(bench.info)).failed is None
+    assert " ".join(frame[3:-1].hex() for frame in bench.sent) == "72 79 79 77 77 63 7402 7400"
 
 
 def test_a_module_that_goes_on_is_reset_and_brought_up() -> None:
@@ -334,6 +332,22 @@ def test_a_port_without_antenna_does_not_stop_the_bring_up() -> None:
     assert row.accepts(RoundEnd(Cmd.REAL_TIME, 0, 1)) is None
 
 
+def test_what_every_round_fails_with_is_said_and_then_the_reader_is_lost() -> None:
+    rig = Rig("r2000")
+    try:
+        rig.start()
+        rig.module.trouble = 0x54
+        rig.reader.begin()
+        rig.until(lambda: rig.of(DeviceLost))
+        assert "the wanted power is not reached" in rig.of(DeviceNote)[0].detail
+        assert "the wanted power is not reached" in rig.of(DeviceLost)[0].reason
+        rig.module.trouble = 0
+        rig.carrier.present(EPCS)
+        rig.until(lambda: rig.of(DeviceBack) and rig.of(TagRead))
+    finally:
+        rig.close()
+
+
 def refuse(cmd: int) -> Callable[[SimModule], None]:
     return lambda sim: sim.refuse.add(cmd)
 
@@ -361,7 +375,7 @@ def test_a_bring_up_that_fails_says_why_and_what_to_check(
 
 def test_firmware_without_the_antenna_detector_is_taken_all_the_same() -> None:
     sim = module()
-    sim.refuse.add(Cmd.SET_DETECTOR)
+    sim.refuse |= {Cmd.SET_DETECTOR, Cmd.GET_DETECTOR}
     bench = Bench(sim)
     sequence = bench.run(bench.family.setup_rows(bench.info))
     assert (sequence.failed, sequence.skipped) == (None, ["watch the antennas"])
