@@ -17,7 +17,9 @@ def abuse(protocol: str, seed: int, actions: int) -> dict[str, int]:
     Afterwards it must read the tag that is there, with its settings in the module."""
     rng = random.Random(seed)
     one = spec(protocol)
-    rig = Rig(protocol, variant=rng.choice(["", *one.variants]), inventory=rng.choice(["", *one.inventories]))
+    variant = rng.choice(["", *one.variants])
+    # Not every module of a protocol can take inventory in every way.
+    rig = Rig(protocol, variant=variant, inventory="" if variant else rng.choice(one.inventories))
     carrier, reader = rig.carrier, rig.reader
     reader.start(rig.events.append)
     wanted = False
