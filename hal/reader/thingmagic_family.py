@@ -7,6 +7,7 @@ everything is set, because it keeps nothing for sure, and region, power, session
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from hal.reader.bringup import Row
 from hal.reader.events import Alive, Condition, ErrorReply, Event, Response, RoundEnd, Tag
@@ -106,6 +107,7 @@ class Family:
         self._antennas = antennas
         self._session = settings.session
         self._with_stats = True
+        self._restarted = False
 
     # -- rows --------------------------------------------------------------------------------------
 
@@ -122,8 +124,9 @@ class Family:
         """``info`` receives model, firmware, hardware, serial, regions, power and antennas in words.
 
         The list grows while it is gone through: which region number to set, and whether the firmware must
-        be started first, the module says itself.
+        be started first, the module says itself. Once settings are going in, a boot message spoils it all.
         """
+        self._restarted = False
         rows: list[Row[Event]] = []
         filter_off, session = bytes((1, OPTION_READ_FILTER, 0)), bytes((GEN2, GEN2_SESSION, self._session))
         target = bytes((GEN2, GEN2_TARGET)) + (b"\x00\x00" if self._session else b"\x01\x00")
@@ -133,6 +136,7 @@ class Family:
             row("ask for the version", Op.VERSION, b"", version(info)),
             row("ask which program runs", Op.PROGRAM, b"", self._program(rows, info)),
             row("stay awake", Op.SET_POWER_MODE, b"\x00", done(Op.SET_POWER_MODE), optional=True),
+            row("ask for the serial number", Op.HARDWARE, b"\x00\x40", serial(info), optional=True),
             row("ask for the regions", Op.REGIONS, b"", self._regions(rows, info), CHECK_REGION),
             row("set protocol", Op.SET_PROTOCOL, bytes((0, GEN2)), done(Op.SET_PROTOCOL)),
             row("look for antennas", Op.GET_ANTENNA, b"\x05", detected(info), optional=True),
@@ -152,8 +156,9 @@ class Family:
             row("set target", Op.SET_GEN2, target, done(Op.SET_GEN2), optional=True),
             row("report repeated reads", Op.SET_OPTION, filter_off, done(Op.SET_OPTION)),
             row("read the filter back", Op.GET_OPTION, filter_off[:2], same(Op.GET_OPTION, filter_off, True)),
-            row("ask for the serial number", Op.HARDWARE, b"\x00\x40", serial(info), optional=True),
         ]
+        first = next(index for index, one in enumerate(rows) if one.name == "set protocol")
+        rows[first:] = [self._unbroken(one) for one in rows[first:]]
         return rows
 
     def check_rows(
@@ -251,12 +256,30 @@ class Family:
             insert_after(
                 rows,
                 "ask for the regions",
-                row("set region", Op.SET_REGION, region, done(Op.SET_REGION), CHECK_REGION),
-                row("read region back", Op.GET_REGION, b"", same(Op.GET_REGION, region), CHECK_REGION),
+                *map(
+                    self._unbroken,
+                    (
+                        row("set region", Op.SET_REGION, region, done(Op.SET_REGION), CHECK_REGION),
+                        row(
+                            "read region back", Op.GET_REGION, b"", same(Op.GET_REGION, region), CHECK_REGION
+                        ),
+                    ),
+                ),
             )
             return True
 
         return accepts
+
+    def _unbroken(self, one: Row[Event]) -> Row[Event]:
+        """``one``, failing from a boot message on: what was set before it is lost."""
+
+        def accepts(event: Event) -> bool | str | None:
+            self._restarted = self._restarted or (isinstance(event, Condition) and event.name == "reset")
+            if self._restarted:
+                return "the module started anew in the middle of it"
+            return one.accepts(event) if one.accepts is not None else None
+
+        return replace(one, accepts=accepts)
 
     def _limits(self, info: dict[str, str]) -> Accepts:
         def accepts(event: Event) -> bool | str | None:

@@ -167,8 +167,6 @@ REGIONS: dict[str, tuple[int, ...]] = {
     "jp": (0x05,),
     "in": (0x04,),
     "au": (0x0B,),
-    "nz": (0x0C,),
-    "il": (0x0F,),
 }
 """Board-file name to region codes, best first: which of them a module has, it says itself (op 71)."""
 
