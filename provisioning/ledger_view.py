@@ -17,6 +17,7 @@ FACTS = {
     "annulments": "annulment",
     "refusals": "refusal",
     "baskets": "basket",
+    "basket_closings": "closing",
     "alarms": "alarm",
     "events": "event",
 }

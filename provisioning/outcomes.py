@@ -25,6 +25,7 @@ ROW = {
     "annulled": "annulment",
     "refused": "refusal",
     "basket": "basket",
+    "basket-closed": "closing",
     "alarm": "alarm",
 }
 """The ledger's word for the row that each kind of outcome becomes; anything else is an "event"."""
@@ -62,7 +63,7 @@ def sentence(record: Record) -> str:
             return f"refused, {name or 'unknown'}: “{words}”"
         case Basket():
             more = f", version {record.version}" if record.version > 1 else ""
-            return f"{record.count} tagged items read ({record.reason}{more})"
+            return f"{record.count} tagged items read ({record.reason or record.verdict}{more})"
         case PriceLook():
             price = "no price" if record.shown_fen is None else yuan(record.shown_fen)
             return f"showed {price} for a tag held to it"

@@ -15,12 +15,13 @@ from typing import Any
 from sqlalchemy import Table
 
 from firmware.wire import taglist
-from firmware.wire.record_types import QUALITIES
+from firmware.wire.record_types import QUALITIES, VERDICTS
 from firmware.wire.records import (
     Admitted,
     Alarm,
     Annulled,
     Basket,
+    BasketClosed,
     Missing,
     Passed,
     Record,
@@ -111,11 +112,13 @@ def post(place: Place, record: Record, rows: Rows) -> None:
             rows.facts[schema.refusals].append(fact)
         case Basket():
             _post_basket(rows, place, record, fact)
+        case BasketClosed():
+            rows.facts[schema.basket_closings].append(fact | _ref(record) | {"why": record.why})
         case _:
             _post_event(rows, place, record, fact)
 
 
-def _ref(record: Passed | Annulled) -> Row:
+def _ref(record: Passed | Annulled | BasketClosed) -> Row:
     epoch = None if record.ref_epoch is None else f"{record.ref_epoch:016x}"
     return {"ref_seq": record.ref_seq, "ref_epoch": epoch}
 
@@ -130,10 +133,18 @@ def _post_basket(rows: Rows, place: Place, record: Basket, fact: Row) -> None:
     if record.visit is not None:
         visit = rows.visit(record.visit, record)
     else:
-        # Derived from the record's own id, so that a ledger rebuilt from the records names it the same.
-        made = hashlib.sha256(f"anonymous:{place.board}:{place.epoch}:{place.seq}".encode()).digest()[:8]
+        # Derived from the basket's own id, so that a ledger rebuilt from the records names it the same.
+        first = record.ref_seq or place.seq
+        made = hashlib.sha256(f"anonymous:{place.board}:{place.epoch}:{first}".encode()).digest()[:8]
         visit = rows.visit(made, record, "anonymous")
-    rows.facts[schema.baskets].append(fact | {"visit": visit, "reason": record.reason, "count": record.count})
+    fact |= {"visit": visit, "reason": record.reason, "count": record.count}
+    fact |= {
+        "first_seq": record.ref_seq,
+        "version": record.version,
+        "verdict": VERDICTS.index(record.verdict),
+    }
+    fact |= {"missing": record.missing, "declared": record.declared}
+    rows.facts[schema.baskets].append(fact)
     rows.facts[schema.basket_tags].extend(
         {"journal": place.journal, "seq": place.seq, "position": position, "epc": epc.hex().upper()}
         for position, epc in enumerate(epcs)

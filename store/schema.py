@@ -146,7 +146,19 @@ baskets = _fact(
     _visit(),
     Column("reason", Text, nullable=False),
     Column("count", Integer, nullable=False),
+    Column("first_seq", BigInteger),  # of its first version, which names the basket; NULL: this is it
+    Column("version", SmallInteger, nullable=False, server_default="1"),
+    Column("verdict", SmallInteger, nullable=False, server_default="0"),  # index in records' VERDICTS
+    Column("missing", Integer, nullable=False, server_default="0"),
+    Column("declared", Integer),
     Index("ix_baskets_visit", "visit"),
+)
+# A portal's word that a basket will not be paid there. The basket may be of a journal that never came.
+basket_closings = _fact(
+    "basket_closings",
+    Column("ref_seq", BigInteger, nullable=False),  # the basket's first version
+    Column("ref_epoch", String(16)),  # only where that stands in an earlier journal
+    Column("why", String(16), nullable=False),
 )
 basket_tags = Table(
     "basket_tags",
@@ -274,6 +286,7 @@ FACTS: tuple[Table, ...] = (
     refusals,
     baskets,
     basket_tags,
+    basket_closings,
     events,
     alarms,
 )

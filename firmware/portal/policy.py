@@ -16,7 +16,7 @@ from firmware.gate.orders import Drive, Note, Tell
 from firmware.portal import facts
 from firmware.portal.decision import Decision, Verdict
 from firmware.portal.facts import Asked, Told
-from firmware.portal.kinds import KindRules, sort_tag
+from firmware.portal.kinds import KindRules, one_each, sort_tag
 from firmware.portal.machine import Machine
 from firmware.portal.table import TABLE, Table
 from firmware.portal.timing import Timing
@@ -380,7 +380,7 @@ class PortalPolicy:
                 self._stand.told.add(key)
                 self.counters[f"tags_{kind.replace('-', '_')}"] += 1
                 self._out.append(Tell("tag-left-out", {"epc": epc.hex().upper(), "kind": kind}))
-        return tuple(found)
+        return one_each(found)[0]
 
     def _act(self, command: str) -> None:
         name, _, argument = command.partition(" ")
@@ -437,7 +437,7 @@ class PortalPolicy:
                 0 if how == "complete" else verdict.missing,
                 stand.declared,
                 stand.visit,
-                verdict.reason,
+                "" if how in ("complete", "declared") else verdict.reason,
             )
         )
         fields = {"tags": len(basket.items), "version": basket.version, "why": verdict.reason}

@@ -198,7 +198,7 @@ class Refused(Record):
 class Basket(Record):
     """The tags of one shopper: ``tags`` as ``firmware.wire.taglist`` packs them, ``count`` of them.
 
-    ``reason``: why reading was ended. Without a visit the store opens an anonymous one. A basket whose items
+    ``reason``: why reading was ended, where the verdict does not say it. Without a visit the store opens an anonymous one. A basket whose items
     changed before it was paid is written again with the next ``version``: ``ref_seq`` is then the seq of its
     first, which with the epoch names the basket, and everything of earlier versions is replaced.
     ``missing``: items that the portal believes it did not read; ``declared``: how many the shopper said."""
@@ -207,7 +207,7 @@ class Basket(Record):
     FIELDS = (
         Field("tags", 20, Raw(1, MAX_BLOB_BYTES)),
         Field("count", 21, UInt(0, MAX_TAGS)),
-        Field("reason", 17, Text()),
+        Field("reason", 17, Text(), required=False, default=""),
         _VISIT_IF_ANY,
         Field("ref_seq", 12, UInt(1, U32), required=False),
         Field("version", 32, UInt(1, 255), required=False, default=1),
@@ -218,7 +218,7 @@ class Basket(Record):
 
     tags: bytes
     count: int
-    reason: str
+    reason: str = ""
     visit: bytes | None = None
     ref_seq: int | None = None
     version: int = 1

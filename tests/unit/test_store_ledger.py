@@ -19,12 +19,12 @@ from tests.support.shopfeed import sqlite_url
 
 def test_upgrade_from_empty_gives_exactly_the_tables_of_the_program(tmp_path: Path) -> None:
     engine = open_ledger(sqlite_url(tmp_path / "ledger.sqlite"))
-    assert migrate(engine) == "0003"
+    assert migrate(engine) == "0004"
     with engine.connect() as connection:
         options = {"compare_type": True, "compare_server_default": True}
         found = compare_metadata(MigrationContext.configure(connection, opts=options), schema.metadata)
     assert found == []
-    assert migrate(engine) == "0003"
+    assert migrate(engine) == "0004"
 
 
 def test_sqlite_is_durable_and_checks_references(tmp_path: Path) -> None:
