@@ -154,8 +154,7 @@ class PricePoint:
             del self._tags[tag.epc]
         recent = [tag for tag in self._tags.values() if now < tag.seen + rules.window_s]
         if not recent:
-            held = bool(self._tags) if self._shown == _SEVERAL else self._shown in self._tags
-            self._put(self._shown if held else None, now)
+            self._put(self._shown if self._tags else None, now)
             return
         margin = rules.margin + (MORE_MARGIN if self._shown == _SEVERAL else 0.0)
         strongest = max(tag.peak for tag in recent)

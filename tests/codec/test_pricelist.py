@@ -99,6 +99,13 @@ def test_every_cut_and_every_tail_is_refused() -> None:
     for tail in (b"\x00", b"\x00\x00", b"\x00\x01\x01"):
         with pytest.raises(PriceListError):
             decode_bucket(whole + tail)
+    with pytest.raises(PriceListError, match="length is not that of its fields"):
+        decode_bucket(whole[:1] + (len(whole) - 2).to_bytes(2, "big") + whole[3:] + b"\x00")
+    other = encode_bucket([replace(MILK, key=MAX_GTIN)])
+    assert len(decode_bucket(whole + other[1:])) == 2
+    for wrong in (whole + whole[1:], other + whole[1:]):
+        with pytest.raises(PriceListError, match="not in ascending order"):
+            decode_bucket(wrong)
 
 
 def test_the_bytes_as_the_page_describes_them() -> None:

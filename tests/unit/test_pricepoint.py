@@ -169,6 +169,11 @@ def test_a_swap_shows_the_new_one_within_200_ms(pause: float) -> None:
     assert [screen.lines for _, screen in scene.screens[1:]] == [MILK_LINES, NUTS_LINES]
 
 
+def test_back_and_forth_between_two() -> None:
+    scene = Scene().lie(1.0, A).lie(1.0, B).lie(1.0, A).lie(1.0, B)
+    assert [screen.lines for _, screen in scene.screens[1:]] == [MILK_LINES, NUTS_LINES] * 2
+
+
 def test_the_new_one_is_shown_though_it_is_read_only_once() -> None:
     scene = Scene().lie(1.0, A).read(B).wait(0.2)
     assert scene.lines == NUTS_LINES
@@ -256,12 +261,19 @@ def test_a_reader_that_is_lost_and_back() -> None:
     assert scene.screen == pricetext.OUT_OF_ORDER
     scene.wait(10.0)
     assert scene.screen == pricetext.OUT_OF_ORDER
+    scene.read(A)  # what it had still in the line
+    assert scene.screen == pricetext.OUT_OF_ORDER
     scene.give(DeviceBack("reader", scene.now))
     assert scene.screen == pricetext.IDLE
     scene.give(DeviceBack("reader", scene.now))
+    scene.wait(0.1)
+    assert scene.screen == pricetext.IDLE
     scene.read(A)
     assert scene.lines == MILK_LINES
     assert len(scene.screens) == 5
+    scene.give(DeviceLost("reader", "gone", "cable", scene.now))
+    scene.give(DeviceBack("reader", scene.wait(0.1).now))
+    assert scene.screen == pricetext.IDLE  # what lay there before is not known any more
 
 
 def test_a_price_that_changes_while_it_is_shown() -> None:
