@@ -88,9 +88,12 @@ def test_a_burst_is_reported_whole_and_only_between_begin_and_end(
     rig.reader.end()
     count = len(rig.of(TagRead))
     rig.until(lambda: not rig.inventory)
-    rig.run(0.3)
+    rig.run(0.1)
     assert len(rig.of(TagRead)) == count
     assert rig.of(DeviceLost) == []
+    if pty:  # a port that goes and comes again is the kernel's matter too
+        rig.reader.begin()
+        unplug_and_plug_in(rig)
 
 
 @every(lambda one: one.inventories)
@@ -330,9 +333,11 @@ def test_a_wrong_address_is_a_lost_reader_that_says_so(make: Make, protocol: str
 
 
 @each_family
-@pytest.mark.parametrize("pty", [True, False], ids=["pty", "inline"])
-def test_unplugged_and_plugged_in_again(make: Make, protocol: str, pty: bool) -> None:
-    rig = reading(make(protocol, pty=pty))
+def test_unplugged_and_plugged_in_again(make: Make, protocol: str) -> None:
+    unplug_and_plug_in(reading(make(protocol)))
+
+
+def unplug_and_plug_in(rig: Rig) -> None:
     rig.carrier.plug(False)
     rig.until(lambda: rig.of(DeviceLost))
     rig.carrier.plug(True)
