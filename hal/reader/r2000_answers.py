@@ -26,7 +26,7 @@ def done(cmd: Cmd) -> Accepts:
 def same(cmd: Cmd, wanted: bytes, is_kept: Callable[[bytes], bool]) -> Accepts:
     def accepts(event: Event) -> bool | str | None:
         if isinstance(event, Response) and event.cmd == cmd:
-            return is_kept(event.data) or f"it answered {event.data.hex()}, not {wanted.hex()}"
+            return is_kept(event.data) or f"it answered {event.data.hex() or 'nothing'}, not {wanted.hex()}"
         return refused(event, cmd)
 
     return accepts

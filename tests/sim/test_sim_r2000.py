@@ -332,6 +332,36 @@ def test_a_port_without_antenna_does_not_stop_the_bring_up() -> None:
     assert row.accepts(RoundEnd(Cmd.REAL_TIME, 0, 1)) is None
 
 
+def test_a_round_that_ends_well_forgives_the_failed_ones() -> None:
+    family = Family(Settings("r2000"))
+    failed = ErrorReply(Cmd.REAL_TIME, 0x54, "")
+    for _ in range(3):
+        assert [family.judge(failed), family.judge(failed)] == [Meaning.AGAIN] * 2
+        family.judge(RoundEnd(Cmd.REAL_TIME, 0, 1))
+
+
+def test_an_antenna_that_cannot_be_selected_is_passed_over() -> None:
+    family = Family(Settings("r2000", antennas=(2, 3), inventory="real-time"))
+    refused = ErrorReply(Cmd.SET_ANTENNA, 0x47, "")
+    assert family.judge(refused) is Meaning.NOTHING
+    assert family.inventory() == encode(Cmd.SET_ANTENNA, b"\x01")
+    assert family.judge(refused) is Meaning.AGAIN
+    assert family.inventory() == encode(Cmd.SET_ANTENNA, b"\x02")
+
+
+def test_late_errors_and_short_answers_in_the_bring_up() -> None:
+    family = Family(Settings("r2000", antennas=(1, 8)))
+    rows = {row.name: row.accepts for row in family.setup_rows({})}
+    for accepts in rows.values():
+        assert accepts is None or accepts(ErrorReply(Cmd.REAL_TIME, 0x11, "late")) is None
+    accepts = rows["read power back"]
+    assert accepts is not None
+    assert accepts(Response(Cmd.GET_POWER, bytes([20] * 8))) is True
+    # Four figures say nothing about port 8.
+    assert accepts(Response(Cmd.GET_POWER, bytes([20] * 4))) == "it answered 14141414, not 14"
+    assert accepts(Response(Cmd.GET_POWER, b"")) == "it answered nothing, not 14"
+
+
 def test_what_every_round_fails_with_is_said_and_then_the_reader_is_lost() -> None:
     rig = Rig("r2000")
     try:
