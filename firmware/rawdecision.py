@@ -7,9 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import msgspec
+
 from firmware.portal.decision import Decision, DecisionRules, Verdict
+from firmware.portal.presence import Level
 from firmware.rawreads import RawReads, tick
+from firmware.rawstory import RawReadsError, Story
 from hal.ports import TagRead
+
+FILLER = b"\x00near"
+"""Stands for tags that lay near but were not read since: only their number matters."""
 
 
 class RecordedDecision(Decision):
@@ -67,7 +74,20 @@ class RecordedDecision(Decision):
         self._done(self._body(now))
 
     def _body(self, now: float) -> bytes:
-        near = {epc: self._near.level(epc) for epc in self.raw.epcs}
-        levels = {epc: ports for epc, ports in near.items() if ports}
-        self.raw.background(len(self._near), levels)
+        known = self._near._known
+        self.raw.background(len(known), {epc: known[epc] for epc in self.raw.epcs if epc in known})
         return self.raw.end(now)
+
+
+def remember(decision: Decision, story: Story) -> None:
+    """Before ``begin``: let the decision know what it knew then of the tags that lay near.
+
+    Raises RawReadsError where it remembers other things today."""
+    known = decision._near._known
+    for number in range(max(0, story.known - len(story.levels))):
+        known[FILLER + number.to_bytes(4, "big")] = Level()
+    for epc, remembered in story.levels.items():
+        try:
+            known[epc] = msgspec.convert(remembered, Level, str_keys=True)
+        except msgspec.ValidationError as error:
+            raise RawReadsError(f"what it knew of tags near by is not usable here: {error}") from None

@@ -215,15 +215,10 @@ class RawReads:
             changes.pop()
         return self._event(now, [VERDICT, *words, round(verdict.unseen * 100), *map(bytes, changes)])
 
-    def background(self, known: int, levels: Mapping[bytes, Mapping[int, float]]) -> None:
-        """What was known when the shopper came: how many tags lie near, and of those that were read since
-        the level on each antenna (dBm, or raw)."""
-        heard = [
-            [self._numbers[epc], antenna, level]
-            for epc, ports in levels.items()
-            if epc in self._numbers
-            for antenna, level in ports.items()
-        ]
+    def background(self, known: int, levels: Mapping[bytes, object]) -> None:
+        """What was known when the shopper came: how many tags lie near, and what the decision remembers of
+        those that were read since (anything that ``plain`` takes)."""
+        heard = [[self._numbers[epc], plain(one)] for epc, one in levels.items() if epc in self._numbers]
         self._about["background"] = [known, *heard]
 
     def at(self, now: float) -> float:

@@ -118,12 +118,12 @@ Entry = TagRead | Declared | Shown | Judged | Noted | Gap
 @dataclass(frozen=True, slots=True)
 class Story:
     """One shopper. ``about`` holds ``rules`` and what else the board wrote; times are the board's monotonic
-    seconds. ``known``: tags that lay near before, ``levels``: EPC and antenna to level of those that were
-    read since. ``left_out``: reads and other entries after the log was full."""
+    seconds. ``known``: how many tags lay near before, ``levels``: what the decision remembered of those that
+    were read since. ``left_out``: reads and other entries after the log was full."""
 
     about: dict[str, Any]
     known: int
-    levels: dict[bytes, dict[int, float]]
+    levels: dict[bytes, Any]
     begun: float
     ended: float
     entries: tuple[Entry, ...]
@@ -207,9 +207,7 @@ def decode(data: bytes) -> Story:
         entries = tuple(story.entries())
         left_out = head["left_out"]
         known, *heard = head["background"]
-        levels: dict[bytes, dict[int, float]] = {}
-        for number, antenna, level in heard:
-            levels.setdefault(epcs[number - 1], {})[antenna] = float(level)
+        levels = {epcs[number - 1]: remembered for number, remembered in heard}
         about = {name: value for name, value in head.items() if name not in OWN}
         begun, ended = head["begun"] / TICKS, head["ended"] / TICKS
         return Story(about, int(known), levels, begun, ended, entries, (int(left_out[0]), int(left_out[1])))

@@ -7,18 +7,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from provisioning.replay_reads import Levels, Outcome, TagStory, Turn
 
-LINES = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
-"""A line under the heads and nothing else."""
 COLOURS = {"in": "green", "weak": "yellow", "stray": "dim"}
-MOST_COLUMNS = 4
-"""Antennas that have a column each."""
+GAP = 2
+FIXED_COLUMNS, ANTENNA_COLUMNS = 105, 14
+"""Room for the table without antennas, and for each that has a column of its own."""
 PIPE_WIDTH = 150
 """Columns where the output is no terminal: an EPC and its reasons fit in one line."""
 
@@ -35,14 +33,15 @@ def show(out: Console, path: Path, outcome: Outcome) -> None:
     out.print(f"[bold]{escape(str(path))}[/bold]: {_about(outcome)}", soft_wrap=True)
     for remark in outcome.remarks:
         out.print(f"  [yellow]{escape(remark)}[/yellow]", soft_wrap=True)
-    out.print("antennas: best / mean level, times read", style="dim")
-    out.print(_tags_table(outcome.tags, outcome.veto))
+    out.print("antennas: best/mean level, times read\n", style="dim")
+    out.print(_tags_table(outcome.tags, outcome.veto, out.width))
     counts = {place: sum(tag.place == place for tag in outcome.tags) for place in COLOURS}
     out.print(
-        f"{counts['in']} in the basket, {counts['weak']} weak, {counts['stray']} strays; "
-        f"{len(story.reads)} reads in {story.ended - story.begun:.1f} s"
+        f"\n{counts['in']} in the basket, {counts['weak']} weak, {counts['stray']} strays; "
+        f"{len(story.reads)} reads in {story.ended - story.begun:.1f} s\n"
     )
     out.print(_turns_table(outcome.turns))
+    out.print()
     if outcome.difference is not None:
         for line in difference_lines(outcome.difference):
             out.print(escape(line), soft_wrap=True)
@@ -64,48 +63,48 @@ def _about(outcome: Outcome) -> str:
     return ", ".join(words)
 
 
-def _tags_table(tags: list[TagStory], veto: frozenset[int]) -> Table:
-    """A row a tag; a column an antenna while they fit: best / mean and, small, how often."""
+def _tags_table(tags: list[TagStory], veto: frozenset[int], width: int) -> Table:
+    """A row a tag; a column an antenna where there is room, else a line for each."""
     ports = sorted({port for tag in tags for port in tag.antennas})
-    if len(ports) > MOST_COLUMNS:
-        ports = []
-    table = Table(box=LINES, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("EPC", overflow="fold", min_width=24)
-    table.add_column("GTIN-14 and serial", overflow="fold", min_width=14)
-    table.add_column("reads", justify="right")
-    for port in ports:
-        table.add_column(f"ant {port}{' (away)' if port in veto else ''}", justify="right")
-    if not ports:
-        table.add_column("antennas")
-    table.add_column("seen, s", justify="right")
-    table.add_column("basket")
-    table.add_column("why", overflow="fold")
+    wide = width >= FIXED_COLUMNS + ANTENNA_COLUMNS * len(ports)
+    # Widths are given one by one: left to itself the table would be cut off at the terminal's edge.
+    columns = [("EPC", 24), ("item", 23 if wide else 14)]
+    if wide:
+        columns.append(("reads", 5))
+        columns += [(f"ant {port}{' (away)' if port in veto else ''}", 12) for port in ports]
+        columns.append(("seen, s", 11))
+    else:
+        columns.append(("antennas", 15))
+    columns.append(("basket", max([6, *(len(_basket(tag)) for tag in tags)])))
+    rest = width - sum(size + GAP for _, size in columns)
+    columns.append(("why", min(max(10, rest), 40)))
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold underline")
+    for head, size in columns:
+        number = head[:4] in ("read", "ant ", "seen")
+        table.add_column(head, justify="right" if number else "left", overflow="fold", width=size)
     for tag in tags:
-        place = tag.place if tag.place == tag.recorded else f"{tag.place}, was {tag.recorded}"
-        levels = [_level(tag.antennas.get(port)) for port in ports] or [
-            "\n".join(f"{port}: {_level(one)}" for port, one in sorted(tag.antennas.items()))
-        ]
-        table.add_row(
-            tag.epc.hex().upper(),
-            escape(tag.item),
-            str(tag.reads),
-            *levels,
-            "" if tag.first is None else f"{tag.first:.2f}-{tag.last:.2f}",
-            place,
-            escape(tag.why),
-            style=COLOURS[tag.place],
-        )
+        cells = [tag.epc.hex().upper(), escape(tag.item)]
+        if wide:
+            seen = "" if tag.first is None else f"{tag.first:.2f}-{tag.last:.2f}"
+            cells += [str(tag.reads), *(_level(tag.antennas.get(port)) for port in ports), seen]
+        else:
+            cells.append("\n".join(f"{port}: {_level(one)}" for port, one in sorted(tag.antennas.items())))
+        table.add_row(*cells, _basket(tag), escape(tag.why), style=COLOURS[tag.place])
     return table
+
+
+def _basket(tag: TagStory) -> str:
+    return tag.place if tag.place == tag.recorded else f"{tag.place}, was {tag.recorded}"
 
 
 def _level(levels: Levels | None) -> str:
     if levels is None:
         return ""
-    return f"{levels.best:.0f} / {levels.mean:.0f}  x{levels.reads:<3d}"
+    return f"{levels.best:.0f}/{levels.mean:.0f} x{levels.reads:<3d}"
 
 
 def _turns_table(turns: list[Turn]) -> Table:
-    table = Table(box=LINES, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold underline")
     table.add_column("at, s", justify="right")
     table.add_column("recorded verdict")
     table.add_column("this version")

@@ -169,9 +169,9 @@ def test_background_and_pauses_are_told_again() -> None:
     raw.begin(10.0, rules={})
     raw.read(a_read(10.0, EPCS[1]))
     kept = raw.gap(10.1, 11.3)
-    raw.background(40, {EPCS[1]: {1: -63.25, 3: -70.02}, EPCS[2]: {1: -50.0}})
+    raw.background(40, {EPCS[1]: {"best": {1: -63.25, 3: -70.02}}, EPCS[2]: {"best": {1: -50.0}}})
     story = told(raw)
-    assert (story.known, story.levels) == (40, {EPCS[1]: {1: -63.25, 3: -70.02}})
+    assert (story.known, story.levels) == (40, {EPCS[1]: {"best": {"1": -63.25, "3": -70.02}}})
     assert story.entries[1] == Gap(*kept, 10.0)
 
 
