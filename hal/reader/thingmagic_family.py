@@ -62,6 +62,8 @@ BOOT_S = 0.75
 ON_MS = 1000
 """Length of a cycle: a module says something at the end of each, tags or not."""
 METADATA = Meta.COUNT | Meta.RSSI | Meta.ANTENNA | Meta.FREQUENCY | Meta.TIME | Meta.PHASE | Meta.PROTOCOL
+FILTER_OFF = bytes((1, OPTION_READ_FILTER, 0))
+"""Else the module itself keeps repeated reads back, on which a portal's decision stands."""
 POWER_STEP = 50
 """Modules round to half a dB, in centi-dBm."""
 HIGHEST_DBM = 33.0
@@ -128,7 +130,7 @@ class Family:
         """
         self._restarted = False
         rows: list[Row[Event]] = []
-        filter_off, session = bytes((1, OPTION_READ_FILTER, 0)), bytes((GEN2, GEN2_SESSION, self._session))
+        session = bytes((GEN2, GEN2_SESSION, self._session))
         target = bytes((GEN2, GEN2_TARGET)) + (b"\x00\x00" if self._session else b"\x01\x00")
         ports = b"\x02" + bytes(number for port in self._antennas for number in (port, port))
         rows += [
@@ -154,8 +156,8 @@ class Family:
             row("read session back", Op.GET_GEN2, session[:2], same(Op.GET_GEN2, session, True)),
             # A from B in turn in the sessions that remember: else a tag is heard once and then rests.
             row("set target", Op.SET_GEN2, target, done(Op.SET_GEN2), optional=True),
-            row("report repeated reads", Op.SET_OPTION, filter_off, done(Op.SET_OPTION)),
-            row("read the filter back", Op.GET_OPTION, filter_off[:2], same(Op.GET_OPTION, filter_off, True)),
+            row("report repeated reads", Op.SET_OPTION, FILTER_OFF, done(Op.SET_OPTION)),
+            row("read the filter back", Op.GET_OPTION, FILTER_OFF[:2], same(Op.GET_OPTION, FILTER_OFF, True)),
         ]
         first = next(index for index, one in enumerate(rows) if one.name == "set protocol")
         rows[first:] = [self._unbroken(one) for one in rows[first:]]
@@ -164,16 +166,18 @@ class Family:
     def check_rows(
         self, forgotten: Callable[[], None], *, polling: bool, timeout_s: float
     ) -> list[Row[Event]]:
-        """Region and power both: one of them may be the module's default."""
+        """Region, power and filter: one module stores some of them, another none, and any of them may be
+        the module's default. A clone may not know the question about the filter."""
 
         def kept(name: str, cmd: Op, ask: bytes, wanted: bytes) -> Row[Event]:
             def accepts(event: Event) -> bool | None:
                 reset = isinstance(event, Condition) and event.name == "reset"
-                refused = isinstance(event, ErrorReply) and event.cmd == cmd
+                no = isinstance(event, ErrorReply) and event.cmd == cmd
                 answered = isinstance(event, Response) and event.cmd == cmd
-                if not (reset or refused or answered):
+                if not (reset or no or answered):
                     return None
-                if not isinstance(event, Response) or event.data != wanted:
+                unknown = no and cmd == Op.GET_OPTION
+                if not unknown and not (isinstance(event, Response) and event.data == wanted):
                     forgotten()
                 return True
 
@@ -184,6 +188,7 @@ class Family:
             *(self.stop_rows() if polling else []),
             kept("are you there", Op.GET_REGION, b"", bytes((self._region,))),
             kept("is the power kept", Op.GET_READ_POWER, b"\x00", power),
+            kept("is the filter off", Op.GET_OPTION, FILTER_OFF[:2], FILTER_OFF),
         ]
 
     # -- inventory ---------------------------------------------------------------------------------

@@ -231,6 +231,25 @@ def test_a_reset_is_found_by_the_check() -> None:
         assert calls
 
 
+@pytest.mark.parametrize("name", ["region", "read_power", "options"])
+def test_one_setting_that_went_back_to_its_default_is_found(name: str) -> None:
+    _, module, _, family = set_up()
+    setattr(module.settings, name, getattr(SimModule(Population()).settings, name))
+    calls: list[int] = []
+    rows = family.check_rows(lambda: calls.append(1), polling=False, timeout_s=0.5)
+    assert run(family, module, rows).failed is None
+    assert calls == [1]
+
+
+def test_a_clone_that_does_not_know_its_filter_has_not_forgotten_it() -> None:
+    _, module, _, family = set_up("silion")
+    module.refuse.add(Op.GET_OPTION)
+    calls: list[int] = []
+    rows = family.check_rows(lambda: calls.append(1), polling=False, timeout_s=0.5)
+    assert run(family, module, rows).failed is None
+    assert calls == []
+
+
 def test_a_reading_module_is_stopped_before_it_is_asked() -> None:
     _, module, _, family = set_up()
     module.feed(family.inventory(), 10.0)
