@@ -20,14 +20,11 @@ from hal.reader.thingmagic_ops import (
     BAD_PROTOCOL,
     BAD_REGION,
     GEN2,
-    GEN2_SESSION,
-    GEN2_TARGET,
     MULTI_START,
     MULTI_STOP,
     OPTION_READ_FILTER,
     RADIO_OFF,
     REGION_NAMES,
-    REGIONS,
     STATS_TEMPERATURE,
     WRONG_COUNT,
     Meta,
@@ -53,6 +50,7 @@ from hal.reader.thingmagic_rows import (
     stopped,
     version,
 )
+from hal.reader.thingmagic_wanted import Wanted
 
 STOP_S = 1.0
 """A stopped stream may first say what it still has."""
@@ -66,8 +64,6 @@ FILTER_OFF = bytes((1, OPTION_READ_FILTER, 0))
 """Else the module itself keeps repeated reads back, on which a portal's decision stands."""
 POWER_STEP = 50
 """Modules round to half a dB, in centi-dBm."""
-HIGHEST_DBM = 33.0
-PORTS = 16
 _SETTINGS_LOST = (BAD_OPCODE, BAD_REGION, BAD_PROTOCOL, RADIO_OFF, 0x0401, 0x0500, ASSERTION)
 """Errors of a search after which the module must be set up again."""
 _NOT_UNDERSTOOD = (WRONG_COUNT, BAD_PARAMETER, 0x0109)
@@ -82,32 +78,10 @@ class Family:
     round_pause_s = 0.05
 
     def __init__(self, settings: ReaderSettings) -> None:
-        if settings.region not in REGIONS:
-            known = ", ".join(REGIONS)
-            raise ValueError(f"region {settings.region!r} is not known to a thingmagic; use one of {known}")
-        antennas = tuple(settings.antennas)
-        if not antennas or len(set(antennas)) < len(antennas) or not all(1 <= n <= PORTS for n in antennas):
-            raise ValueError(
-                f"antennas is {list(antennas)}; a thingmagic takes one or several of 1 to {PORTS}, each once"
-            )
-        if settings.session not in range(4):
-            raise ValueError(f"session is {settings.session}; it must be 0 to 3")
-        if settings.address != -1:
-            raise ValueError(f"address is {settings.address}; a thingmagic has none: leave it out")
-        if settings.inventory not in ("", "stream"):
-            raise ValueError(f'inventory is {settings.inventory!r}; a thingmagic has "stream"')
-        wire = settings.power_dbm - settings.power_offset_db
-        if not 0 <= wire <= HIGHEST_DBM:
-            raise ValueError(
-                f"power_dbm {settings.power_dbm:g} with power_offset_db {settings.power_offset_db:g} is "
-                f"{wire:g} dBm on the wire; it must be 0 to {HIGHEST_DBM:g}"
-            )
+        self._wanted = Wanted.of(settings)
         self.codec = Codec()
-        self._region_name = settings.region
-        self._region = REGIONS[settings.region][0]
-        self._power = self._kept_power = round(wire * 100)
-        self._antennas = antennas
-        self._session = settings.session
+        self._region = self._wanted.regions[0]
+        self._kept_power = self._wanted.power
         self._with_stats = True
         self._restarted = False
 
@@ -130,9 +104,8 @@ class Family:
         """
         self._restarted = False
         rows: list[Row[Event]] = []
-        session = bytes((GEN2, GEN2_SESSION, self._session))
-        target = bytes((GEN2, GEN2_TARGET)) + (b"\x00\x00" if self._session else b"\x01\x00")
-        ports = b"\x02" + bytes(number for port in self._antennas for number in (port, port))
+        wanted = self._wanted
+        power, session = wanted.power.to_bytes(2, "big"), wanted.session_data
         rows += [
             *self.stop_rows(),
             row("ask for the version", Op.VERSION, b"", version(info)),
@@ -142,20 +115,13 @@ class Family:
             row("ask for the regions", Op.REGIONS, b"", self._regions(rows, info), CHECK_REGION),
             row("set protocol", Op.SET_PROTOCOL, bytes((0, GEN2)), done(Op.SET_PROTOCOL)),
             row("look for antennas", Op.GET_ANTENNA, b"\x05", detected(info), optional=True),
-            row("set antennas", Op.SET_ANTENNA, ports, done(Op.SET_ANTENNA), CHECK_ANTENNAS),
+            row("set antennas", Op.SET_ANTENNA, wanted.antenna_data, done(Op.SET_ANTENNA), CHECK_ANTENNAS),
             row("ask for power limits", Op.GET_READ_POWER, b"\x01", self._limits(info), CHECK_POWER),
-            row(
-                "set power",
-                Op.SET_READ_POWER,
-                self._power.to_bytes(2, "big"),
-                done(Op.SET_READ_POWER),
-                CHECK_POWER,
-            ),
+            row("set power", Op.SET_READ_POWER, power, done(Op.SET_READ_POWER), CHECK_POWER),
             row("read power back", Op.GET_READ_POWER, b"\x00", self._power_back, CHECK_POWER),
             row("set session", Op.SET_GEN2, session, done(Op.SET_GEN2)),
             row("read session back", Op.GET_GEN2, session[:2], same(Op.GET_GEN2, session, True)),
-            # A from B in turn in the sessions that remember: else a tag is heard once and then rests.
-            row("set target", Op.SET_GEN2, target, done(Op.SET_GEN2), optional=True),
+            row("set target", Op.SET_GEN2, wanted.target_data, done(Op.SET_GEN2), optional=True),
             row("report repeated reads", Op.SET_OPTION, FILTER_OFF, done(Op.SET_OPTION)),
             row("read the filter back", Op.GET_OPTION, FILTER_OFF[:2], same(Op.GET_OPTION, FILTER_OFF, True)),
         ]
@@ -249,12 +215,12 @@ class Family:
         list its regions gets the first number, and refuses it where it is not one of its own."""
 
         def accepts(event: Event) -> bool | str | None:
-            wanted = REGIONS[self._region_name]
+            wanted = self._wanted.regions
             if isinstance(event, Response) and event.cmd == Op.REGIONS:
                 info["regions"] = ", ".join(REGION_NAMES.get(code, f"{code:02X}") for code in event.data)
                 wanted = tuple(code for code in wanted if code in event.data)
                 if not wanted:
-                    return f"it has no region for {self._region_name!r}, only {info['regions']}"
+                    return f"it has no region for {self._wanted.region_name!r}, only {info['regions']}"
             elif not refused(event, Op.REGIONS):
                 return None
             self._region, region = wanted[0], bytes(wanted[:1])
@@ -294,9 +260,9 @@ class Family:
                 return None
             highest, lowest = (int.from_bytes(event.data[at : at + 2], "big", signed=True) for at in (3, 5))
             info["power"] = f"{lowest / 100:g} to {highest / 100:g} dBm"
-            if lowest <= self._power <= highest:
+            if lowest <= self._wanted.power <= highest:
                 return True
-            return f"{self._power / 100:g} dBm is wanted and the module does {info['power']}"
+            return f"{self._wanted.power / 100:g} dBm is wanted and the module does {info['power']}"
 
         return accepts
 
@@ -305,7 +271,7 @@ class Family:
         if not isinstance(event, Response) or not answered or len(event.data) != 3:
             return refused(event, Op.GET_READ_POWER)
         kept = int.from_bytes(event.data[1:], "big")
-        if abs(kept - self._power) > POWER_STEP:
-            return f"{self._power / 100:g} dBm was set and it answers {event.data.hex()}"
+        if abs(kept - self._wanted.power) > POWER_STEP:
+            return f"{self._wanted.power / 100:g} dBm was set and it answers {event.data.hex()}"
         self._kept_power = kept
         return True
