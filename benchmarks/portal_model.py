@@ -111,8 +111,9 @@ class Basket:
             strays += self._put_on_person(group, min(draw.randint(1, 5), cell.strays - len(strays)))
         self.strays = frozenset(strays)
 
-    def rounds(self, until: float) -> Iterator[tuple[float, list[TagRead]]]:
-        """From ``BEFORE_S`` before the shopper came: when each round ended, and what it heard."""
+    def rounds(self, until: float, clock: float = 0.0) -> Iterator[tuple[float, list[TagRead]]]:
+        """From ``BEFORE_S`` before the shopper came: when each round ended, and what it heard. ``clock``: what
+        the board's clock shows when the shopper comes (reads carry that time)."""
         now, turn = -BEFORE_S, 0
         antennas = self.cell.antennas
         while now < until:
@@ -120,7 +121,10 @@ class Basket:
             turn += 1
             done = self._field.inventory(now, antenna, self.cell.session)
             now += done.duration_s
-            yield now, [TagRead(seen[0], seen[1], antenna, seen[2], 0, seen[5]) for seen in done.reads]
+            yield (
+                now,
+                [TagRead(seen[0], seen[1], antenna, seen[2], 0, seen[5] + clock) for seen in done.reads],
+            )
 
     # -- who is where --------------------------------------------------------------------------
 

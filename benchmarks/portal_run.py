@@ -58,13 +58,15 @@ def run(
     cell: Cell,
     seed: str,
     *,
-    rules: DecisionRules | None = None,
+    decision: Decision | None = None,
+    clock: float = 0.0,
     declared: int | None = None,
     peers: bool = True,
 ) -> Outcome:
-    """One basket. ``declared``: what the shopper says. ``peers`` False: stop at the verdict."""
+    """One basket. ``decision``: the portal's, with what it learned; ``clock``: its time. ``declared``: what the shopper says. ``peers`` False: stop at the verdict."""
     basket = Basket(cell, seed)
-    decision = Decision(rules if rules is not None else rules_for(cell))
+    if decision is None:
+        decision = Decision(rules_for(cell))
     done = Outcome(shown=len(basket.strays))
     if peers:
         done.filtered = [Quiet(quiet) for quiet in QUIET_S]
@@ -73,25 +75,25 @@ def run(
     due = since = plain_since = 0.0
     items: frozenset[bytes] = frozenset()
     heard: set[bytes] = set()
-    for now, reads in basket.rounds(UNTIL_S):
+    for now, reads in basket.rounds(UNTIL_S, clock):
         if now < 0.0:
             for read in reads:
                 decision.background(read)
             continue
         if not begun:
             begun, due = True, STEP_S
-            decision.begin(0.0)
+            decision.begin(clock)
         for read in reads:
             decision.add(read)
             done.reads += 1
             if peers and read.epc not in heard:
                 heard.add(read.epc)
-                plain_since = read.at
+                plain_since = read.at - clock
         while due <= now and not (done.ended and not peers):
             began = time.perf_counter()
             if declared is not None and due <= STEP_S:
                 decision.declare(declared)
-            verdict = decision.judge(due)
+            verdict = decision.judge(clock + due)
             done.judges += 1
             done.judge_s += time.perf_counter() - began
             found = frozenset(verdict.items)
@@ -112,4 +114,5 @@ def run(
             due += STEP_S
         if done.ended and (not peers or done.filtered[-1].at is not None and done.plain[-1].at is not None):
             break
+    decision.end(clock + due)
     return done

@@ -20,7 +20,7 @@ from firmware.portal.presence import (
     evidence,
     prior,
 )
-from firmware.portal.unseen import Unseen
+from firmware.portal.unseen import Experience, Unseen
 from hal.ports import TagRead
 
 MAX_DECLARED = 500
@@ -130,13 +130,17 @@ class Decision:
     def __init__(self, rules: DecisionRules | None = None) -> None:
         self.rules = rules if rules is not None else DecisionRules()
         self._near = Near(self.rules.presence)
+        self._experience = Experience(self.rules.hard)
         self._clear(0.0)
         self._open = False
 
     def _clear(self, now: float) -> None:
         self._tracks: dict[bytes, Track] = {}
+        self._alone: dict[bytes, float] = {}
+        self._changed: set[bytes] = set()
+        self._counted, self._swept = 0, now
         self._antennas: set[int] = set()
-        self._unseen = Unseen(self.rules.hard)
+        self._unseen = Unseen(self._experience.hard)
         self._declared: int | None = None
         self._overflow = False
         self._began = self._since = now
@@ -175,12 +179,14 @@ class Decision:
         track = self._track(read.epc, read.at)
         if track is not None:
             track.add(read, self.rules.presence.veto)
+            self._changed.add(read.epc)
 
     def add_item(self, epc: bytes, now: float) -> None:
         """The code of this item was shown to the portal's camera: it is here for certain."""
         track = self._track(epc, now)
         if track is not None:
             track.shown = True
+            self._changed.add(epc)
 
     def gap(self, begin: float, end: float) -> None:
         """The reader was not reading from ``begin`` to ``end``: its silence then says nothing about tags."""
@@ -191,6 +197,9 @@ class Decision:
     def end(self, now: float) -> None:
         """The shopper has left, or paid: the next one begins anew."""
         self._near.left(frozenset(self._items), now)
+        if self._complete:
+            looks = [self._tracks[epc].looks for epc in self._items if self._tracks[epc].looks]
+            self._experience.learn(looks, self._heard_s)
         self._clear(now)
         self._open = False
 
@@ -249,17 +258,25 @@ class Decision:
     def _sort(self) -> dict[bytes, float]:
         """Every tag's state by its evidence and by what the others are; returns how much of it is inside."""
         rules = self.rules.presence
+        heard = self._last_read
         antennas = len(self._antennas | rules.veto) or 1
-        alone: dict[bytes, float] = {}
-        inside = strays = 0
-        for epc, track in self._tracks.items():
-            near = self._near.level(epc)
-            nats = alone[epc] = evidence(track, near, rules, antennas)
+        alone = self._alone
+        changed, self._changed = self._changed, set()
+        if antennas != self._counted or heard - self._swept >= 0.5:
+            # Silence is evidence too, and so is a further antenna.
+            changed, self._counted, self._swept = set(self._tracks), antennas, heard
+        for epc in changed:
+            alone[epc] = evidence(self._tracks[epc], self._near.heard(epc), rules, antennas, heard)
+        inside = strays = near_now = 0
+        for epc, nats in alone.items():
             if nats >= 2.0:
                 inside += 1
-            elif nats <= -2.0 and near is None:
-                strays += 1
-        base = prior(inside, strays, len(self._near))
+            elif nats <= -2.0:
+                if self._near.heard(epc) is None:
+                    strays += 1
+                else:
+                    near_now += 1
+        base = prior(inside, strays, near_now)
         weights: dict[bytes, float] = {}
         for epc, nats in alone.items():
             track = self._tracks[epc]

@@ -14,9 +14,13 @@ from collections.abc import Mapping, Sequence
 RATES = tuple(0.3 * 1.5**step for step in range(14))
 """Reads per second, 0.3 to 58."""
 _LOG = tuple(math.log(rate) for rate in RATES)
-_EM_STEPS = 6
+_EM_STEPS = 3
 TRUST = 0.3
 """Baskets that the expectation is worth beside this one's reads."""
+
+
+SLOW_READS_PER_S = 3.0
+"""Fewer: a hard tag, if the others were read much more often."""
 
 
 def slow_share(rate: float, hard: float) -> float:
@@ -25,6 +29,37 @@ def slow_share(rate: float, hard: float) -> float:
     if rate > 3.5:
         return 0.002
     return hard / 3.0 if rate >= 0.9 else hard / 3.0 * (rate / 0.9) ** 4
+
+
+class Experience:
+    """How many hard tags the baskets here had so far: what to expect of the next one. It forgets: the last
+    30 or so baskets count. ``hard``: what is expected of a portal without experience."""
+
+    WORTH = 60.0
+    """Tags that the first expectation is worth beside what was counted."""
+    KEEP = 0.97
+
+    def __init__(self, hard: float) -> None:
+        self._hard = hard
+        self._slow = self._all = 0.0
+
+    @property
+    def hard(self) -> float:
+        """Share of hard tags to expect; never below a fifth of the first expectation."""
+        share = (self._hard * self.WORTH + self._slow) / (self.WORTH + self._all)
+        return min(0.5, max(self._hard / 5.0, share))
+
+    def learn(self, looks: Sequence[int], elapsed_s: float) -> None:
+        """One finished basket: how often each tag was read. A basket in which easy tags were slow as well
+        (slow reader, too many tags) or that was too short teaches nothing."""
+        if len(looks) < 2 or elapsed_s < 1.2:
+            return
+        usual = sorted(looks)[len(looks) // 2] / elapsed_s
+        if usual < SLOW_READS_PER_S * 1.6:
+            return
+        slow = sum(1 for count in looks if count / elapsed_s < SLOW_READS_PER_S)
+        self._slow = self._slow * self.KEEP + slow
+        self._all = self._all * self.KEEP + len(looks)
 
 
 class Unseen:
