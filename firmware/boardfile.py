@@ -18,9 +18,11 @@ from msgspec import Struct
 
 from firmware.boardschema import Board, Site
 from firmware.gate.timing import RANGES, TRIES, Timing
+from firmware.portal.pricerules import Rules as PriceRules
 from firmware.portal.timing import RANGES as PORTAL_RANGES
 from firmware.portal.timing import Timing as PortalTiming
 from hal.ports import INPUTS, OUTPUTS
+from hal.reader.families import family
 
 GATES = ("entry", "exit")
 NEEDED_INPUTS = {
@@ -89,6 +91,12 @@ def gate_timing(board: Board) -> Timing:
 def portal_timing(board: Board) -> PortalTiming:
     """The portal's times. Raises ValueError when two of them contradict each other."""
     return PortalTiming(**{name: getattr(board.portal, name) for name in PORTAL_RANGES})
+
+
+def price_rules(board: Board) -> PriceRules:
+    """The price point's limits. Raises ValueError when two of them contradict each other."""
+    section = board.pricepoint
+    return PriceRules(**{name: getattr(section, name) for name in section.__struct_fields__})
 
 
 def _read(path: Path, if_missing: str) -> dict[str, Any]:
@@ -162,6 +170,11 @@ def _board_faults(board: Board) -> Iterator[str]:
     yield from _name_faults("input", board.pins.inputs, INPUTS, NEEDED_INPUTS[role])
     yield from _name_faults("output", board.pins.outputs, OUTPUTS, NEEDED_OUTPUTS.get(role, ()))
     yield from _pin_faults(board)
+    if board.reader is not None:
+        try:
+            family(board.reader)
+        except ValueError as error:
+            yield f"reader: {error}"
     yield from _gate_faults(board) if role in GATES else _reading_faults(board)
     yield from _simulation_faults(board)
 
@@ -203,6 +216,11 @@ def _reading_faults(board: Board) -> Iterator[str]:
     for name in ("release", "motor_open", "motor_close"):
         if name in board.pins.outputs:
             yield f"pins.outputs.{name}: a {role} has no leaf"
+    if role == "pricepoint":
+        try:
+            price_rules(board)
+        except ValueError as error:
+            yield f"pricepoint: {error}"
     if role == "portal":
         try:
             portal_timing(board)

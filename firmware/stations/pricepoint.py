@@ -9,11 +9,11 @@ import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from firmware.boardfile import price_rules
 from firmware.desk import Opened
 from firmware.gate.orders import Note, Tell
 from firmware.portal.facts import Tick
 from firmware.portal.pricepoint import Order, PriceEvent, PricePoint, PricesChanged, ShowScreen
-from firmware.portal.pricerules import Rules
 from firmware.portal.pricetext import IDLE
 from firmware.pricebook import PriceBook
 from firmware.station import Kit, Station
@@ -31,10 +31,10 @@ class PricepointStation(Station):
 
     def __init__(self, kit: Kit) -> None:
         super().__init__(kit, IDLE)
-        section = kit.board.pricepoint
         self.prices = PriceBook()
-        rules = Rules(**{name: getattr(section, name) for name in section.__struct_fields__})
-        self.policy = PricePoint(rules, self.prices.look, lambda: self.prices.complete, self._today)
+        self.policy = PricePoint(
+            price_rules(kit.board), self.prices.look, lambda: self.prices.complete, self._today
+        )
         self._timer: asyncio.TimerHandle | None = None
 
     @property
