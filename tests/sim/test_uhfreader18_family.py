@@ -256,7 +256,8 @@ def test_a_push_reader_that_begins_by_itself_is_stopped_again(build: Build) -> N
     rig.line.module.speak(rig.loop.time())
     rig.line._carriage.arm()
     rig.until(lambda: rig.module.mode == 0, 10)
-    assert rig.of(DeviceLost) == []
+    rig.loop.advance(6.0)
+    assert rig.of(DeviceLost) == rig.of(DeviceNote) == []
 
 
 def test_a_lost_answer_to_the_beginning_of_real_time_mode_is_no_reset(build: Build) -> None:
@@ -272,3 +273,35 @@ def test_a_lost_answer_to_the_beginning_of_real_time_mode_is_no_reset(build: Bui
     assert rig.of(DeviceNote) == rig.of(DeviceLost) == []
     rig.line.present(EPCS[:1])
     rig.until(lambda: rig.of(TagRead))
+
+
+def test_what_it_pushed_before_it_was_set_up_is_held_against_nobody(build: Build) -> None:
+    rig = build()
+    rig.module.mode = 1
+    rig.line.present(EPCS[:3])
+    rig.line.brown_out()
+    rig.loop.advance(0.5)  # it is there and pushes
+    rig.reader.start(rig.events.append)
+    rig.loop.advance(0.01)
+    rig.line.send(reply(Cmd.PUSH, 0, EPCS[5]))
+    rig.until(lambda: rig.reader.ready)
+    assert rig.module.mode == 0
+    assert rig.reader._family.codec.pushed > 0  # type: ignore[attr-defined]
+    rig.line.send(reply(Cmd.INVENTORY, Status.DONE, b"\x01\x00"))
+    rig.loop.advance(1.0)
+    assert rig.of(DeviceNote) == []
+
+
+def test_sixteen_ports_of_a_type_that_is_not_listed(build: Build) -> None:
+    rig = build("16-port", 16, antennas=(2, 12))
+    rig.module.type = 0x99
+    rig.module.refuse = {Cmd.PORT_POWERS}
+    rig.reading()
+    rig.until(lambda: {event.antenna for event in rig.of(TagRead)} == {2, 12})
+
+
+def test_an_antennas_state_is_forgotten_when_it_is_told_to_stop() -> None:
+    family = Family(Settings("uhfreader18", baud=57600, inventory="push"))
+    family.codec.unplugged = {1}
+    family.stop_rows()
+    assert family.codec.unplugged == set()
