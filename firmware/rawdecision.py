@@ -37,7 +37,7 @@ class RecordedDecision(Decision):
 
     def begin(self, now: float) -> None:
         if self.raw.running:
-            self._finish(now)
+            self._done(self.so_far(now))
         now = self.raw.begin(now, **{**self._about(), "rules": self.rules})
         super().begin(now)
 
@@ -65,18 +65,18 @@ class RecordedDecision(Decision):
         return verdict
 
     def end(self, now: float) -> None:
-        body = self._body(now) if self.raw.running else b""
+        body = self.so_far(now)
         super().end(tick(now))
+        self.raw.end()
         if body:
             self._done(body)
 
-    def _finish(self, now: float) -> None:
-        self._done(self._body(now))
-
-    def _body(self, now: float) -> bytes:
+    def so_far(self, now: float) -> bytes:
+        """The log until now, and recording goes on: keep it when a basket's record is written, so that a
+        power cut before the shopper has left does not take it. Empty while nobody is there."""
         known = self._near._known
         self.raw.background(len(known), {epc: known[epc] for epc in self.raw.epcs if epc in known})
-        return self.raw.end(now)
+        return self.raw.so_far(now)
 
 
 def remember(decision: Decision, story: Story) -> None:

@@ -232,6 +232,13 @@ class RawReads:
 
     def end(self, now: float | None = None) -> bytes:
         """The shopper has gone: the log, not compressed yet (``pack``). Empty where none was begun."""
+        body = self.so_far(now)
+        self.running = False
+        self._clear()
+        return body
+
+    def so_far(self, now: float | None = None) -> bytes:
+        """The same, and recording goes on: what a power cut must not take."""
         if not self.running:
             return b""
         ended = self._last if now is None else max(self._last, ceil(now * TICKS))
@@ -250,10 +257,7 @@ class RawReads:
             epcs.append(len(epc))
             epcs += epc
         parts = (cbor2.dumps(head, canonical=True), epcs, self._ops, self._gaps, self._where)
-        body = join((*parts, self._levels, self._phase, self._phase_high))
-        self.running = False
-        self._clear()
-        return body
+        return join((*parts, self._levels, self._phase, self._phase_high))
 
     def _event(self, now: float | None, event: object) -> float:
         at = self._last if now is None else max(self._last, ceil(now * TICKS))

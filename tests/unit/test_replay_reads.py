@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from firmware.portal.decision import Decision
-from firmware.rawdecision import remember
+from firmware.portal.decision import Decision, Verdict
+from firmware.rawdecision import RecordedDecision, remember
 from firmware.rawreads import RawReads, plain
 from firmware.rawstory import Declared, Gap, Judged, Noted, RawReadsError, Shown, Story, decode, pack
 from hal.ports import TagRead
@@ -89,6 +89,40 @@ def test_shoppers_one_after_the_other_have_each_their_own_log(portal: Portal) ->
         story = decode(pack(body))
         assert run_again(story).difference is None
         assert len({read.epc for read in story.reads}) >= count
+
+
+def test_log_so_far_is_whole_and_recording_goes_on() -> None:
+    portal = Portal(3, 4, seed=12)
+    decision = portal.decision
+    assert isinstance(decision, RecordedDecision)
+    assert decision.so_far(0.0) == b""
+    early: list[bytes] = []
+    judge = decision.judge
+
+    def judge_and_keep(now: float) -> Verdict:
+        verdict = judge(now)
+        early.append(decision.so_far(now))
+        return verdict
+
+    decision.judge = judge_and_keep  # type: ignore[method-assign]
+    portal.run(1.5)
+    whole = decode(portal.log)
+    for body in early[::4]:
+        story = decode(pack(body))
+        assert run_again(story).difference is None
+        assert story.entries == whole.entries[: len(story.entries)]
+        assert story.levels.keys() <= whole.levels.keys()
+
+
+def test_next_shopper_without_an_end_ends_the_log_before() -> None:
+    portal = Portal(0, seed=1)
+    portal.decision.begin(1.0)
+    portal.decision.begin(9.0)
+    portal.decision.end(11.0)
+    assert [(one.begun, one.ended) for one in (decode(pack(body)) for body in portal.bodies)] == [
+        (1.0, 9.0),
+        (9.0, 11.0),
+    ]
 
 
 def test_every_tag_is_told_with_its_levels(portal: Portal) -> None:
