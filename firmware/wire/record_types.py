@@ -198,9 +198,10 @@ class Refused(Record):
 class Basket(Record):
     """The tags of one shopper: ``tags`` as ``firmware.wire.taglist`` packs them, ``count`` of them.
 
-    ``reason``: why reading was ended, where the verdict does not say it. Without a visit the store opens an anonymous one. A basket whose items
-    changed before it was paid is written again with the next ``version``: ``ref_seq`` is then the seq of its
-    first, which with the epoch names the basket, and everything of earlier versions is replaced.
+    ``reason``: why reading was ended, where the verdict does not say it. Without a visit the store opens an
+    anonymous one. A basket whose items changed before it was paid is written again with the next ``version``:
+    ``ref_seq`` is then the seq of its first, which with the epoch names the basket, and everything of earlier
+    versions is replaced.
     ``missing``: items that the portal believes it did not read; ``declared``: how many the shopper said."""
 
     KIND = Kind.BASKET
