@@ -185,7 +185,7 @@ class TagReader(Source, Protocol):
 class Screen:
     """What the shopper sees: a tone and at most three short lines.
 
-    ``tone``: "idle", "go", "wait", "stop", "alarm". ``lines``: plain words, first is the largest.
+    ``tone``: "idle", "go", "wait", "stop", "alarm", "price". ``lines``: plain words, first is the largest.
     ``code``: text to draw as a QR code (a gate code), or None.
     """
 

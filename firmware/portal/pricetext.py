@@ -14,7 +14,7 @@ MAX_LINE = 40
 DATES = {"15": "best before", "16": "sell by", "17": "use by"}
 """Which dates of a tag (GS1 application identifiers) are for the shopper; the others are the maker's."""
 
-IDLE = Screen("idle", ("Price check", "Hold one item here"))
+IDLE = Screen("price", ("Price check", "Hold one item here"))
 SEVERAL = Screen("wait", ("One item", "at a time, please"))
 OUT_OF_ORDER = Screen("stop", ("Out of order", "Please ask for help"))
 NO_LIST = Screen("wait", ("No price list yet", "Please ask for help"))
@@ -40,17 +40,17 @@ def short(name: str, most: int = MAX_LINE) -> str:
 
 
 def price(entry: PriceEntry, date_type: str | None, date: str | None) -> Screen:
-    """Name, price, then unit price and date, where there are any."""
+    """The price, which is drawn largest, then the name, then unit price and date where there are any."""
     more = []
     if entry.unit_fen is not None:
         more.append(f"{yuan(entry.unit_fen)} / {entry.unit}")
     if date is not None and date_type in DATES:
         more.append(f"{DATES[date_type]} {date}")
-    return Screen("idle", (short(entry.name), yuan(entry.price_fen), *([", ".join(more)] if more else [])))
+    lines = yuan(entry.price_fen), short(entry.name), ", ".join(more)
+    return Screen("price", lines if more else lines[:2])
 
 
 def expired(entry: PriceEntry, date_type: str, date: str) -> Screen:
     """For goods past the date that their tag carries: no price, they are not to be sold."""
-    return Screen(
-        "stop", (short(entry.name), f"{DATES[date_type]} {date} is over", "Please take another one")
-    )
+    when = f"{DATES[date_type]} {date}, please take another"
+    return Screen("stop", ("Past its date", short(entry.name), when))

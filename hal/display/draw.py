@@ -36,6 +36,7 @@ TONES = {
     "wait": Tone((247, 181, 0), BLACK),
     "stop": Tone((176, 16, 28), WHITE),
     "alarm": Tone((16, 16, 16), YELLOW, striped=True),
+    "price": Tone((18, 44, 74), WHITE),
 }
 """Contrast of ink on paper is at least 6:1 for each (WCAG 2, relative luminance)."""
 

@@ -92,10 +92,19 @@ def _no_entry(on: _Sheet) -> None:
     on.bar(17, 40, 83, 60, 3, on.paper)
 
 
+def _price_tag(on: _Sheet) -> None:
+    on.area("2,50 38,12 92,12 92,88 38,88", on.ink)
+    on.bar(80, 12, 98, 88, 9, on.ink)
+    on.disc(32, 50, 8, on.paper)
+    for y in (34, 50, 66):
+        on.bar(52, y - 4, 84, y + 4, 2, on.paper)
+
+
 SIGNS: dict[str, Callable[[_Sheet], None]] = {
     "idle": _phone,
     "go": _arrow,
     "wait": _hour_glass,
     "stop": _no_entry,
     "alarm": _warning,
+    "price": _price_tag,
 }

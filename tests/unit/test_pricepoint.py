@@ -113,8 +113,8 @@ class Scene:
         return round(self.screens[-1][0] - 100.0, 3)
 
 
-MILK_LINES = ("Oat drink, barista, 1 l", "¥ 12.80", "¥ 12.80 / 1 l")
-NUTS_LINES = ("Roasted nuts 250 g", "¥ 19.90", "¥ 7.96 / 100 g")
+MILK_LINES = ("¥ 12.80", "Oat drink, barista, 1 l", "¥ 12.80 / 1 l")
+NUTS_LINES = ("¥ 19.90", "Roasted nuts 250 g", "¥ 7.96 / 100 g")
 
 
 def test_the_first_read_shows_the_price_and_it_leaves_after_the_last() -> None:
@@ -216,7 +216,7 @@ def test_raw_strength_works_as_well_and_a_module_without_any() -> None:
 
 
 def test_an_item_with_a_price_of_its_own() -> None:
-    assert Scene().read(tag(NUTS, SALE)).lines == ("Roasted nuts, dented box", "¥ 9.00")
+    assert Scene().read(tag(NUTS, SALE)).lines == ("¥ 9.00", "Roasted nuts, dented box")
 
 
 def test_tags_without_a_price() -> None:
@@ -244,11 +244,12 @@ def test_the_date_that_a_tag_carries() -> None:
         scene.today = today
         scene.read(dated).wait(2.0)
         if shown:
-            assert scene.screens[1][1].lines[1] == "¥ 12.80"
+            assert scene.screens[1][1].lines[0] == "¥ 12.80"
             assert scene.looks == [{"epc": dated, "shown_fen": 1280}]
         else:
             assert scene.screens[1][1].tone == "stop"
-            assert scene.screens[1][1].lines[1] == "use by 2026-12-01 is over"
+            assert scene.screens[1][1].lines[0] == "Past its date"
+            assert "use by 2026-12-01" in scene.screens[1][1].lines[2]
             assert not any("¥" in line for line in scene.screens[1][1].lines)
             assert scene.looks == [{"epc": dated, "shown_fen": None}]
 
@@ -284,7 +285,7 @@ def test_a_price_that_changes_while_it_is_shown() -> None:
     assert len(scene.screens) == same
     scene.book.changed(snapshots(replace(MILK, price_fen=1380), version=3))
     scene.give(PricesChanged())
-    assert scene.lines[1] == "¥ 13.80"
+    assert scene.lines[0] == "¥ 13.80"
     scene.lie(1.0, A)
     assert scene.looks == [{"epc": A, "shown_fen": 1380}]
     scene.book.changed(snapshots(NUTS, version=4))
@@ -352,7 +353,7 @@ def test_whatever_happens_it_is_idle_in_the_end_and_never_shows_another_items_pr
             scene.give(PricesChanged())
         shown = scene.point.shown
         if shown in names and shown is not None:
-            assert scene.lines[0] == names[shown]
+            assert scene.lines[1] == names[shown]
         scene.wait(seconds)
     scene.wait(2.0)
     assert scene.point.shown is None
@@ -380,7 +381,7 @@ def test_money_and_names_as_people_read_them() -> None:
     assert all(len(short(f"{'word ' * n}end")) <= 40 for n in range(12))
     for screen in (pricetext.IDLE, pricetext.SEVERAL, pricetext.NO_LIST, pricetext.UNKNOWN):
         assert len(screen.lines) <= 3
-        assert screen.tone in ("idle", "wait")
+        assert screen.tone in ("price", "wait")
 
 
 @pytest.mark.parametrize(
