@@ -133,7 +133,34 @@ class _Carriage:
         self._pour(whole=True)
 
 
-class SimulatedModule(Terminal):
+class _Carried:
+    """What can be done to a module on either carrier. ``wire``: how good the line is."""
+
+    module: Module
+    _carriage: _Carriage
+
+    @property
+    def wire(self) -> Wire:
+        return self._carriage.wire
+
+    @wire.setter
+    def wire(self, wire: Wire) -> None:
+        self._carriage.wire = wire
+
+    def present(self, epcs: list[bytes]) -> None:
+        """Exactly these tags are in the field now."""
+        self.module.field.present(epcs)
+
+    def lay(self, epcs: list[bytes]) -> None:
+        """These tags lie on a shelf near by, not in the portal."""
+        lay(self.module.field, epcs)
+
+    def brown_out(self, *, in_frame: bool = False) -> None:
+        """The module's supply fails for a moment: now, or in the middle of the next thing it says."""
+        self._carriage.brown_out(in_frame)
+
+
+class SimulatedModule(_Carried, Terminal):
     """``module`` on a pseudo-terminal, plugged in; see ``Terminal`` for ``port`` and ``link``. Raises OSError
     when the terminal or the link cannot be made. ``wire``: how good the line is. ``baud``: the module's own
     speed; a port that is set to another one hears garbage (None: it hears any)."""
@@ -153,26 +180,6 @@ class SimulatedModule(Terminal):
             self._carriage.wrong_speed = self._wrong_speed
         self.plug(True)
 
-    @property
-    def wire(self) -> Wire:
-        return self._carriage.wire
-
-    @wire.setter
-    def wire(self, wire: Wire) -> None:
-        self._carriage.wire = wire
-
-    def present(self, epcs: list[bytes]) -> None:
-        """Exactly these tags are in the field now."""
-        self.module.field.present(epcs)
-
-    def lay(self, epcs: list[bytes]) -> None:
-        """These tags lie on a shelf near by, not in the portal."""
-        lay(self.module.field, epcs)
-
-    def brown_out(self, *, in_frame: bool = False) -> None:
-        """The module's supply fails for a moment: now, or in the middle of the next thing it says."""
-        self._carriage.brown_out(in_frame)
-
     def status(self) -> dict[str, Any]:
         return {"plugged": self.plugged, **self.module.status()}
 
@@ -191,33 +198,13 @@ class SimulatedModule(Terminal):
         return self.plugged and bool(termios.tcgetattr(self._slave)[5] != self._speed)
 
 
-class InlineModule(InlineTerminal):
+class InlineModule(_Carried, InlineTerminal):
     """``hal.serial_line.Line`` straight into ``module``, for stepped time: no terminal between."""
 
     def __init__(self, module: Module, loop: asyncio.AbstractEventLoop, plugged: bool = True) -> None:
         super().__init__("the simulated reader", loop, plugged)
         self.module = module
         self._carriage = _Carriage(module, loop, self.send)
-
-    @property
-    def wire(self) -> Wire:
-        return self._carriage.wire
-
-    @wire.setter
-    def wire(self, wire: Wire) -> None:
-        self._carriage.wire = wire
-
-    def present(self, epcs: list[bytes]) -> None:
-        """Exactly these tags are in the field now."""
-        self.module.field.present(epcs)
-
-    def lay(self, epcs: list[bytes]) -> None:
-        """These tags lie on a shelf near by, not in the portal."""
-        lay(self.module.field, epcs)
-
-    def brown_out(self, *, in_frame: bool = False) -> None:
-        """The module's supply fails for a moment: now, or in the middle of the next thing it says."""
-        self._carriage.brown_out(in_frame)
 
     def status(self) -> dict[str, Any]:
         return {"plugged": self._plugged, **self.module.status()}
