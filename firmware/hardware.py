@@ -132,7 +132,10 @@ def open_hardware(
             from hal.sim.population import Population
 
             assert board.reader is not None
-            simulated = make(board.reader.protocol, Population(antennas=max(board.reader.antennas)))
+            simulated = make(
+                board.reader.protocol,
+                Population(antennas=max(board.reader.antennas), away=board.portal.veto_antennas),
+            )
             if stepped:
                 # A pseudo-terminal delivers through the kernel: stepped time would not wait for it.
                 module = line = InlineModule(simulated, loop)

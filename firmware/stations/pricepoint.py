@@ -32,9 +32,8 @@ class PricepointStation(Station):
     def __init__(self, kit: Kit) -> None:
         super().__init__(kit, IDLE)
         self.prices = PriceBook()
-        self.policy = PricePoint(
-            price_rules(kit.board), self.prices.look, lambda: self.prices.complete, self._today
-        )
+        rules = price_rules(kit.board)
+        self.policy = PricePoint(rules, self.prices.look, lambda: self.prices.complete, self._today)
         self._timer: asyncio.TimerHandle | None = None
 
     @property
