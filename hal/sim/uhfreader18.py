@@ -8,14 +8,15 @@ on sending. Not simulated: masks, TID and 6B tags, the inventory into the reader
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from hal.reader.crc import mcrf4xx
 from hal.reader.events import Command
 from hal.reader.uhfreader18_frames import UNPLUGGED, Record, record_bytes, reply
-from hal.reader.uhfreader18_ops import BANDS, MODELS, Cmd, Status
+from hal.reader.uhfreader18_ops import MODELS, Cmd, Status
 from hal.sim.population import Population, Seen
+from hal.sim.uhfreader18_kept import Kept, change
 
 GAP_S = 0.015
 BOOT_S = 0.3
@@ -24,24 +25,13 @@ PAUSES_S = (0.01, 0.02, 0.03, 0.05, 0.1)
 HEARTBEAT_S = 30.0
 MAX_DATA = 250
 TYPES = {"18": 0x09, "288": 0x20, "8-port": 0x26, "16-port": 0x27}
-CODES = {band.code: name for name, band in BANDS.items()}
+BAUD_BYTES = (0, 1, 2, 5, 6)
 SETTERS = (Cmd.FREQUENCY, Cmd.ADDRESS, Cmd.SCAN_TIME, Cmd.BAUD, Cmd.POWER, Cmd.ANTENNAS, Cmd.ANTENNA_CHECK)
 _18_LACKS = (
     *(Cmd.ANTENNAS, Cmd.ANTENNA_CHECK, Cmd.PUSH_SETTINGS, Cmd.WORK_MODE, Cmd.PUSH_READ, Cmd.HEARTBEAT),
     *(Cmd.TEMPERATURE, Cmd.STOP, Cmd.PORT_POWERS),
 )
 _IN_PUSH = (Cmd.INFO, Cmd.WORK_MODE, Cmd.PUSH_READ)
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What the reader may keep without supply. ``band``: MaxFre and MinFre as set."""
-
-    band: bytes = BANDS["us"].wire
-    power: int = 30
-    antennas: int = 1
-    scan_time: int = 20
-    check: int = 0
 
 
 class SimModule:
@@ -106,7 +96,7 @@ class SimModule:
             "inventory": self._busy or self.mode > 0,
             "tags": len(self.field.epcs),
             "power": self.set.power,
-            "region": CODES.get(self.set.band[0] >> 6 << 2 | self.set.band[1] >> 6, self.set.band.hex()),
+            "region": self.set.region,
             "antennas": self.set.antennas,
             "mode": self.mode,
         }
@@ -203,40 +193,23 @@ class SimModule:
 
     def _set(self, cmd: int, data: bytes) -> int:
         """A setting; the status it is answered with."""
-        save = True
-        match cmd, len(data):
-            case Cmd.FREQUENCY, 2:
-                if data[0] & 0x3F < data[1] & 0x3F or (data[0] >> 6 << 2 | data[1] >> 6) not in CODES:
-                    return Status.PARAMETER
-                changed = replace(self.set, band=data)
-            case Cmd.POWER, length if length == 1 or length == self.ports:
-                # An 18 has no bit 7 (do not save): to it that is too much power.
-                if (data[0] & 0x7F if self.model != "18" else data[0]) > 33:
-                    return Status.PARAMETER
-                save = not data[0] & 0x80
-                changed = replace(self.set, power=data[0] & 0x7F)
-            case Cmd.ANTENNAS, 1 if data[0] & 0x0F:
-                save = not data[0] & 0x80
-                changed = replace(self.set, antennas=data[0] & 0x0F)
-            case Cmd.ANTENNAS, 3 if self.ports > 4:
-                mask = int.from_bytes(data[1:], "big")
-                if not mask or mask >> self.ports:
-                    return Status.PARAMETER
-                save = not data[0] & 1
-                changed = replace(self.set, antennas=mask)
-            case Cmd.SCAN_TIME, 1:
-                changed = replace(self.set, scan_time=max(data[0], 3) if data[0] else 0)
-            case Cmd.ANTENNA_CHECK, 1 if data[0] <= 1:
-                changed = replace(self.set, check=data[0])
-            case Cmd.ADDRESS, 1 if data[0] != 0xFF:
-                self.address, changed = data[0], self.set
-            case Cmd.BAUD, 1 if data[0] in (0, 1, 2, 5, 6):
-                self.baud, changed = data[0], self.set
-            case _:
-                return Status.PARAMETER if len(data) == 1 else Status.LENGTH
-        self.set = changed
+        if cmd in (Cmd.ADDRESS, Cmd.BAUD):
+            if len(data) != 1:
+                return Status.LENGTH
+            if data[0] == 0xFF or (cmd == Cmd.BAUD and data[0] not in BAUD_BYTES):
+                return Status.PARAMETER
+            if cmd == Cmd.ADDRESS:
+                self.address = data[0]
+            else:
+                self.baud = data[0]
+            return Status.OK
+        done = change(cmd, data, ports=self.ports, older=self.model == "18")
+        if isinstance(done, int):
+            return done
+        fields, save = done
+        self.set = replace(self.set, **fields)
         if save:
-            self.saved = changed
+            self.saved = replace(self.saved, **fields)
         return Status.OK
 
     def _info(self) -> bytes:

@@ -14,6 +14,7 @@ from hal.reader.uhfreader18_ops import BANDS, Cmd, Status
 from hal.sim.modules import make
 from hal.sim.population import Population
 from hal.sim.uhfreader18 import BOOT_S, GAP_S, HEARTBEAT_S, SimModule
+from hal.sim.uhfreader18_kept import Kept
 
 EPCS = [bytes.fromhex(f"E28068900000500E88C6A4{n:02X}") for n in range(40)]
 Q4 = bytes((4, 0))
@@ -55,7 +56,7 @@ class Bench:
 
 def test_it_answers_byte_for_byte() -> None:
     bench = Bench()
-    bench.module.set = bench.module.saved = bench.module.set.__class__(BANDS["us"].wire, 30, 1, 0, 1)
+    bench.module.set = Kept(BANDS["us"].wire, 30, 1, 0, 1)
     bench.module.type = 0x26
     bench.ask(Cmd.INFO)
     assert bench.raw.hex(" ").upper() == "11 00 21 00 03 0D 26 03 31 80 1E 00 01 00 00 01 71 9A"
@@ -122,8 +123,8 @@ def test_errors_as_the_manual_has_them() -> None:
 def test_it_is_deaf_while_it_boots_and_keeps_what_it_is_said_to_keep() -> None:
     for keeps, power in ((True, 20), (False, 30)):
         bench = Bench(keeps=keeps)
-        bench.ask(Cmd.POWER, b"\x14")
         bench.ask(Cmd.ANTENNAS, b"\x83")  # bit 7: not to be saved
+        bench.ask(Cmd.POWER, b"\x14")
         assert (bench.module.set.power, bench.module.set.antennas) == (20, 3)
         assert bench.module.power_cycle(bench.now) == b""
         assert bench.module.feed(encode(Cmd.INFO), bench.now + BOOT_S / 2) == b""

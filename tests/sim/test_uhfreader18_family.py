@@ -18,6 +18,7 @@ from hal.reader.uhfreader18_ops import Cmd, Status
 from hal.sim.module import InlineModule
 from hal.sim.population import Population
 from hal.sim.uhfreader18 import SimModule
+from hal.sim.uhfreader18_kept import Kept
 from hal.sim.wire import Wire
 
 EPCS = [bytes.fromhex(f"E28068900000500E88C6A4{n:02X}") for n in range(40)]
@@ -171,7 +172,7 @@ def test_older_firmware_gets_the_short_request(build: Build) -> None:
 
 def test_a_push_reader_that_lost_its_settings_is_set_up_again_while_tags_stream(build: Build) -> None:
     rig = build(inventory="push").reading()
-    rig.module.set = rig.module.set.__class__()
+    rig.module.set = Kept()
     rig.until(lambda: rig.of(DeviceNote))
     assert rig.of(DeviceNote)[0].name == "reader_resets"
     rig.until(lambda: rig.module.set.power == 26)

@@ -71,7 +71,8 @@ def _yrm100() -> Spec:
 def _uhfreader18() -> Spec:
     from hal.reader.uhfreader18_frames import Record, record_bytes, reply
     from hal.reader.uhfreader18_ops import BANDS, Cmd
-    from hal.sim.uhfreader18 import Kept, SimModule
+    from hal.sim.uhfreader18 import SimModule
+    from hal.sim.uhfreader18_kept import Kept
 
     def unplug(m: Any, on: bool) -> None:
         m.unplugged = {1} if on else set()
