@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from firmware.rawlog import BLOCK, PENDING, SUFFIX, RawKeeper, RawLog
 from firmware.rawreads import RawReads
 from firmware.rawstory import decode
 from hal.ports import TagRead
+from tests.support.mounts import OWN_MOUNTS
 
 DAY = 86_400
 
@@ -208,3 +211,14 @@ def test_keeper_lets_only_so_many_wait_for_a_hung_disk(folder: Path) -> None:
     assert "wait for the disk" in str(keeper.fault)
     worker.run()
     assert (keeper.kept, keeper.fault) == (PENDING, None)
+
+
+def test_a_real_disk_that_is_full_and_then_read_only(tmp_path: Path) -> None:
+    """On a small tmpfs of its own, in its own mount namespace."""
+    run = subprocess.run(
+        [*OWN_MOUNTS, sys.executable, "-m", "tests.support.rawdisk", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.returncode == 0, run.stderr
