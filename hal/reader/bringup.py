@@ -16,7 +16,7 @@ E = TypeVar("E")
 
 @dataclass(frozen=True, slots=True)
 class Row(Generic[E]):
-    """One step.
+    """One step. ``send``: the bytes, or what makes them when the step's turn has come.
 
     ``accepts`` judges an event: True = done, a text = the module answered wrongly (the reason), None =
     not an answer to this step. ``quiet_s`` instead of ``accepts``: the step is done when the line has
@@ -25,7 +25,7 @@ class Row(Generic[E]):
     """
 
     name: str
-    send: bytes
+    send: bytes | Callable[[], bytes]
     accepts: Callable[[E], bool | str | None] | None
     timeout_s: float
     retries: int
@@ -33,6 +33,12 @@ class Row(Generic[E]):
     quiet_s: float = 0.0
     optional: bool = False
     again: bytes | None = None
+
+    def frame(self, tries: int = 0) -> bytes:
+        """What goes out at try ``tries``, from 0."""
+        if tries and self.again is not None:
+            return self.again
+        return self.send() if callable(self.send) else self.send
 
 
 class Sequence(Generic[E]):
@@ -94,7 +100,7 @@ class Sequence(Generic[E]):
         row = self._rows[self._at]
         self._gives_up = now + row.timeout_s
         self.deadline = min(now + row.quiet_s, self._gives_up) if row.accepts is None else self._gives_up
-        self._send(row.send if self._tries == 0 or row.again is None else row.again)
+        self._send(row.frame(self._tries))
 
     def _again(self, now: float) -> None:
         row = self._rows[self._at]

@@ -114,7 +114,7 @@ class SerialReader(SerialDevice):
         self._inventory = False
         self._cancel()
         for row in self._family.stop_rows():
-            self._line.write(row.send)
+            self._line.write(row.frame())
         self._line.close(drain=True)
 
     def stats(self) -> dict[str, int]:

@@ -53,8 +53,13 @@ class Family:
         self._swapped = False
 
     def stop_rows(self) -> list[Row[Event]]:
-        """End a running inventory and wait until the line is quiet; the answer itself does not matter."""
-        return [Row("stop and drain", self._frame(Cmd.STOP), None, 1.0, 2, CHECK_LINK, quiet_s=0.12)]
+        """End a running inventory and wait until the line is quiet; the answer itself does not matter.
+
+        In both framings as long as none was heard: a module that was left streaming hears only its own."""
+        stop = self._frame(Cmd.STOP)
+        if not self.codec.counters.frames:
+            stop = b"".join(encode(Cmd.STOP, header=one) for one in END if one != self.codec.header) + stop
+        return [Row("stop and drain", stop, None, 1.0, 2, CHECK_LINK, quiet_s=0.12)]
 
     def setup_rows(self, info: dict[str, str]) -> list[Row[Event]]:
         """``info`` receives the module's own words: model, firmware, maker."""
@@ -96,7 +101,7 @@ class Family:
                     forgotten()
                 return True
 
-            return Row(name, self._frame(cmd), accepts, timeout_s, 1, CHECK_LINK)
+            return Row(name, lambda: self._frame(cmd), accepts, timeout_s, 1, CHECK_LINK)
 
         return [
             *(self.stop_rows() if polling else []),
@@ -132,7 +137,8 @@ class Family:
         check: str = CHECK_LINK,
         optional: bool = False,
     ) -> Row[Event]:
-        return Row(name, self._frame(cmd, params), accepts, ANSWER_S, 2, check, optional=optional)
+        # Framed when its turn has come: the answer to the stop tells which framing the module speaks.
+        return Row(name, lambda: self._frame(cmd, params), accepts, ANSWER_S, 2, check, optional=optional)
 
 
 def _answer(cmd: Cmd, data: bytes) -> Accepts:

@@ -182,9 +182,11 @@ def test_a_protocol_that_nobody_speaks_is_refused(protocol: str) -> None:
 # -- the module -----------------------------------------------------------------------------------
 
 
-@each_family
-def test_a_module_that_streams_from_before_a_reboot_is_taken_over(make: Make, protocol: str) -> None:
-    rig = reading(make(protocol), 24)
+@every(lambda one: ("", *one.variants))
+def test_a_module_that_streams_from_before_a_reboot_is_taken_over(
+    make: Make, protocol: str, value: str
+) -> None:
+    rig = reading(make(protocol, variant=value), 24)
     rig.crash()
     rig.run(1)  # nobody listens, and it goes on
     rig.reader.start(rig.events.append)
@@ -192,6 +194,7 @@ def test_a_module_that_streams_from_before_a_reboot_is_taken_over(make: Make, pr
     rig.run(0.5)
     assert not rig.inventory
     assert rig.of(TagRead) == []  # nobody has asked yet
+    assert rig.of(DeviceLost) == []
     rig.reader.begin()
     reads_on(rig)
 

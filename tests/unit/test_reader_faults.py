@@ -122,6 +122,20 @@ def test_what_happens_in_a_moment_is_counted_and_told_now_and_then() -> None:
     rig.close()
 
 
+def test_a_module_in_place_of_one_with_the_other_framing_is_understood() -> None:
+    rig = Rig("yrm100")
+    rig.start()
+    for header in (0xAA, 0xBB):
+        rig.carrier.plug(False)
+        rig.until(lambda: rig.of(DeviceLost))
+        rig.module.header = header
+        rig.carrier.plug(True)
+        rig.until(lambda: rig.reader.ready and rig.stored)
+        assert len(rig.of(DeviceLost)) == 1
+        rig.events.clear()
+    rig.close()
+
+
 def test_an_open_that_hangs_is_lost_and_never_piles_up_threads(mocker: Any) -> None:
     release = threading.Event()
     calls: list[int] = []
