@@ -182,6 +182,8 @@ class PortalStation(Station):
     def command(self, command: Command) -> None:
         if command.name == "accept":
             self.policy_event(facts.StaffAccepts())
+        elif command.name == "count":
+            self.policy_event(facts.CountShown(int(command.args["items"])))
 
     def reader(self, reader: TagReader) -> None:
         self._reader = reader

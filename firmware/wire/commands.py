@@ -21,6 +21,7 @@ MAX_LIFETIME_MS = 60_000
 MAX_AHEAD_MS = 30_000
 MAX_TIME_MS = 2**53 - 1  # what every JSON reader keeps exact
 REMEMBERED = 256
+MAX_ITEMS = 200
 _ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 REASONS: Mapping[str, str] = MappingProxyType(
@@ -56,6 +57,11 @@ def _locate_args(args: dict[str, Any]) -> None:
         integer(args, "seconds", 1, 60)
 
 
+def _count_args(args: dict[str, Any]) -> None:
+    exact_keys(args, ("items",))
+    integer(args, "items", 1, MAX_ITEMS)
+
+
 def _resend_args(args: dict[str, Any]) -> None:
     exact_keys(args, ("epoch", "seq"))
     hex_u64(args, "epoch")
@@ -76,6 +82,8 @@ NAMES: Mapping[str, _Spec] = MappingProxyType(
         "release": _Spec(_no_args),  # let everybody out, hold the gate free
         "lockdown": _Spec(_no_args, harmless=True),  # nobody in, everybody out
         "reset": _Spec(_no_args),  # leave the gate's fault: look at the sensors again
+        "accept": _Spec(_no_args),  # a portal's basket as it is: somebody has looked at the items
+        "count": _Spec(_count_args),  # how many items the shopper says there are
         "open-shop": _Spec(_no_args),
         "close-shop": _Spec(_no_args),
         "reload": _Spec(_no_args),  # read the board file again while idle

@@ -29,7 +29,7 @@ GOOD: dict[str, Any] = {
     "expires_at_ms": NOW + 9000,
     "args": {},
 }
-ARGS = {"resend-from": {"epoch": "00000000000000ff", "seq": 1}}
+ARGS = {"resend-from": {"epoch": "00000000000000ff", "seq": 1}, "count": {"items": 12}}
 
 
 def command(**changes: Any) -> bytes:

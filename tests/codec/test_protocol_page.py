@@ -8,7 +8,7 @@ from pathlib import Path
 
 import segno
 
-from firmware.wire import acks, asks, commands, passes, records, tables, topics
+from firmware.wire import acks, asks, commands, offers, passes, records, tables, topics
 from firmware.wire.keys import parse_key_set
 from firmware.wire.refusals import REASONS
 
@@ -123,3 +123,18 @@ def test_the_tables_examples_are_the_bytes() -> None:
     first = (1).to_bytes(8, "big")
     assert snapshot == tables.snapshot_of(3, 8, [first, (2).to_bytes(8, "big")])
     assert tables.take_delta(tables.snapshot_of(2, 8, [first]), delta) == snapshot
+
+
+def test_the_examples_of_offers_and_payments_are_read() -> None:
+    text = section("Offers and payments")
+    found = re.findall(r"^    (ask|ans)/(\w+) +(\{.*\})$", text, re.MULTILINE)
+    readers = {
+        ("ans", "offer"): offers.decode_offer,
+        ("ask", "pay"): offers.decode_pay_question,
+        ("ans", "pay"): offers.decode_pay_stand,
+    }
+    assert {(way, name) for way, name, _ in found} == set(readers)
+    for way, name, example in found:
+        value = readers[way, name](example.encode())
+        assert json.loads(value.encode()) == json.loads(example)
+    assert f"{offers.MAX_BYTES:,} bytes" in text

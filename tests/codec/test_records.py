@@ -75,7 +75,15 @@ def _wire(record: Record) -> dict[int, Any]:
 
 def _wrong_values(record: Record) -> list[tuple[int, Any]]:
     """For each field of ``record`` a value just outside what it may hold."""
-    wrong: list[tuple[int, Any]] = [(0, max(TYPES) + 1), (1, -1), (2, 1 << 53), (3, b"abc"), (4, 3), (5, 8), (99, 0)]
+    wrong: list[tuple[int, Any]] = [
+        (0, max(TYPES) + 1),
+        (1, -1),
+        (2, 1 << 53),
+        (3, b"abc"),
+        (4, 3),
+        (5, 8),
+        (99, 0),
+    ]
     wrong += [(field.key, None) for field in record.FIELDS]
     wrong += [(field.key, 1.5) for field in record.FIELDS]
     return wrong
