@@ -123,7 +123,8 @@ class Family:
 
         def mode(event: Event, cmd: Cmd) -> bool | str | None:
             # Whether the command that begins it was heard is not known before its answer.
-            if isinstance(event, Response) and (self._pushing or not polling) and self._left_mode(event):
+            known = self._pushing or not polling
+            if isinstance(event, Response) and known and self._other_mode(event, polling):
                 forgotten()
             return True if isinstance(event, Response) else _refused(event)
 
@@ -189,7 +190,7 @@ class Family:
             self._pushing = True
             return Meaning.AGAIN
         if isinstance(event, Response) and event.cmd in (Cmd.INFO, Cmd.PUSH_READ) and self._running:
-            return Meaning.WRONG if self._left_mode(event) else Meaning.AGAIN
+            return Meaning.WRONG if self._other_mode(event, self._pushing) else Meaning.AGAIN
         if isinstance(event, Condition) and event.name == "reset":
             return Meaning.WRONG
         if isinstance(event, Tag | Alive):
@@ -214,10 +215,10 @@ class Family:
         info = parse_info(event.data, self.codec.model.ports)
         return info is None or self._wanted.difference(info) is not None
 
-    def _left_mode(self, event: Response) -> bool:
+    def _other_mode(self, event: Response, pushing: bool) -> bool:
         if event.cmd != Cmd.PUSH_READ:
             return False
-        return event.data[:6] != bytes((self._pushing,)) + self._wanted.push_settings
+        return event.data[:6] != bytes((pushing,)) + self._wanted.push_settings
 
     def _read_back(self, event: Event, cmd: Cmd) -> bool | str | None:
         if isinstance(event, Response):

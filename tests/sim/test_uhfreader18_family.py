@@ -306,3 +306,26 @@ def test_an_antennas_state_is_forgotten_when_it_is_told_to_stop() -> None:
     family.codec.unplugged = {1}
     family.stop_rows()
     assert family.codec.unplugged == set()
+
+
+def test_a_power_cut_of_a_reader_that_keeps_its_settings_costs_only_its_boot(build: Build) -> None:
+    rig = build(module={"keeps": True}, inventory="push").reading()
+    rig.events.clear()
+    rig.line.brown_out(in_frame=True)
+    rig.loop.advance(5.0)
+    assert rig.of(TagRead)
+    assert rig.of(DeviceNote) == rig.of(DeviceLost) == []
+    assert rig.module.set.power == 26
+
+
+def test_a_push_reader_with_a_cut_cable_is_lost_long_before_its_next_heartbeat(build: Build) -> None:
+    rig = build(inventory="push").reading()
+    rig.line.present([])
+    rig.loop.advance(1.0)
+    rig.line.wire = Wire(mute=True)
+    rig.until(lambda: rig.of(DeviceLost), 10)
+    rig.line.wire = Wire()
+    rig.line.present(EPCS[:1])
+    rig.events.clear()
+    rig.until(lambda: rig.of(TagRead))
+    assert rig.module.set.power == 26
