@@ -17,7 +17,7 @@ COLOURS = {"in": "green", "weak": "yellow", "stray": "dim"}
 GAP = 2
 FIXED_COLUMNS, ANTENNA_COLUMNS = 105, 14
 """Room for the table without antennas, and for each that has a column of its own."""
-PIPE_WIDTH = 150
+PIPE_WIDTH = 170
 """Columns where the output is no terminal: an EPC and its reasons fit in one line."""
 
 
