@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from hal.reader.crc import genibus
 from hal.reader.events import Command, ErrorReply, Event, Response, Tag
+from hal.reader.port import Settings
 from hal.reader.yrm100 import (
     MAX_PARAMS,
     NOTICE,
@@ -20,6 +21,7 @@ from hal.reader.yrm100 import (
     parse_tag,
 )
 from hal.reader.yrm100_commands import REGIONS, multi_poll, power_value, query_word, select
+from hal.reader.yrm100_family import Family
 from tests.support.readers import vectors
 
 EPC = bytes.fromhex("E20010710000529B0940B402")
@@ -169,6 +171,17 @@ def test_no_single_bit_flip_in_a_tag_is_accepted(words: int, data: st.DataObject
     bit = data.draw(st.integers(0, len(bad) * 8 - 1))
     bad[bit // 8] ^= 1 << bit % 8
     assert not [event for event in heard(bytes(bad)) if isinstance(event, Tag)]
+
+
+def test_a_module_may_keep_its_own_q_but_not_another_session() -> None:
+    rows = {row.name: row for row in Family(Settings("yrm100", session=2)).setup_rows({})}
+    accepts = rows["read query back"].accepts
+    assert accepts is not None
+    assert accepts(Response(Cmd.GET_QUERY, b"\x02\x38")) is True
+    assert accepts(Response(Cmd.GET_QUERY, b"\x10\x20")) == "it answered 1020, not 1220"
+    assert accepts(Response(Cmd.GET_QUERY, b"")) == "it answered , not 1220"
+    assert accepts(ErrorReply(None, 0x15, "no tag answered")) is None
+    assert accepts(Response(Cmd.GET_POWER, b"\x02\x38")) is None
 
 
 PARAMS = st.one_of(
