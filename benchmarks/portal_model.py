@@ -112,8 +112,8 @@ class Basket:
         self.strays = frozenset(strays)
 
     def rounds(self, until: float, clock: float = 0.0) -> Iterator[tuple[float, list[TagRead]]]:
-        """From ``BEFORE_S`` before the shopper came: when each round ended, and what it heard. ``clock``: what
-        the board's clock shows when the shopper comes (reads carry that time)."""
+        """From ``BEFORE_S`` before the shopper came: when each round ended, and what it heard. ``clock``: the
+        board's time when the shopper comes (reads carry it)."""
         now, turn = -BEFORE_S, 0
         antennas = self.cell.antennas
         while now < until:

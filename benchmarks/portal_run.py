@@ -16,8 +16,8 @@ UNTIL_S = 20.0
 
 @dataclass(slots=True)
 class Quiet:
-    """A fixed rule: complete when there was no new tag for ``quiet_s``, and not before that and half a second
-    (or ``quiet_s``, from 2 s on)."""
+    """A fixed rule: complete when there was no new tag for ``quiet_s``, no tag is weak, and not before that
+    and half a second (or ``quiet_s``, from 2 s on)."""
 
     quiet_s: float
     at: float | None = None
@@ -63,7 +63,8 @@ def run(
     declared: int | None = None,
     peers: bool = True,
 ) -> Outcome:
-    """One basket. ``decision``: the portal's, with what it learned; ``clock``: its time. ``declared``: what the shopper says. ``peers`` False: stop at the verdict."""
+    """One basket. ``decision``: the portal's, with what it learned; ``clock``: its time. ``declared``: what
+    the shopper says. ``peers`` False: stop at the verdict."""
     basket = Basket(cell, seed)
     if decision is None:
         decision = Decision(rules_for(cell))
@@ -106,7 +107,8 @@ def run(
                 done.right = items == basket.heard_of
                 done.strays, done.missed = len(items & basket.strays), len(basket.heard_of - items)
             for quiet in done.filtered:
-                quiet.step(due, since, items, basket)
+                if not verdict.weak:
+                    quiet.step(due, since, items, basket)
             if done.plain and done.plain[-1].at is None:
                 all_heard = frozenset(heard)
                 for quiet in done.plain:

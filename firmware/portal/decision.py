@@ -70,18 +70,20 @@ REASONS: dict[str, Reason] = {
 class DecisionRules:
     """Settings of a portal. Seconds unless said otherwise; ``RANGES`` bounds them. Raises ValueError.
 
-    ``sure``: verdict complete when fewer unread tags than this are expected (0.004: one in 250 baskets).
+    ``sure``: verdict complete when fewer unread tags than this are expected (0.005: one in 200 baskets).
     ``min_s``: never complete before. ``quiet_s``: nor within this time after a new tag. ``give_up_s``: then
-    uncertain. ``empty_s``: nothing read for this long. ``hard``: expected share of hard tags.
+    uncertain. ``empty_s``: nothing read for this long. ``hard``: expected share of hard tags,
+    ``strays``: expected number of tags that pass by, both until there is experience.
     ``silence_s``: a longer pause of all reads is the reader's, not the tags'."""
 
     presence: PresenceRules = field(default_factory=PresenceRules)
-    sure: float = 0.004
+    sure: float = 0.005
     min_s: float = 0.6
     quiet_s: float = 0.3
     give_up_s: float = 12.0
     empty_s: float = 2.5
     hard: float = 0.05
+    strays: float = 1.0
     silence_s: float = 1.5
     judge_s: float = 0.1
 
@@ -99,6 +101,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "give_up_s": (2.0, 120.0),
     "empty_s": (0.5, 60.0),
     "hard": (0.001, 0.5),
+    "strays": (0.01, 50.0),
     "silence_s": (0.3, 10.0),
     "judge_s": (0.02, 1.0),
 }
@@ -130,7 +133,7 @@ class Decision:
     def __init__(self, rules: DecisionRules | None = None) -> None:
         self.rules = rules if rules is not None else DecisionRules()
         self._near = Near(self.rules.presence)
-        self._experience = Experience(self.rules.hard)
+        self._experience = Experience(self.rules.hard, self.rules.strays)
         self._clear(0.0)
         self._open = False
 
@@ -149,6 +152,7 @@ class Decision:
         self._last_read = now
         self._items: tuple[bytes, ...] = ()
         self._complete = False
+        self._strays = 0
 
     # -- what happens --------------------------------------------------------------------------
 
@@ -197,9 +201,9 @@ class Decision:
     def end(self, now: float) -> None:
         """The shopper has left, or paid: the next one begins anew."""
         self._near.left(frozenset(self._items), now)
-        if self._complete:
+        if self._items:
             looks = [self._tracks[epc].looks for epc in self._items if self._tracks[epc].looks]
-            self._experience.learn(looks, self._heard_s)
+            self._experience.learn(looks, self._heard_s, self._strays)
         self._clear(now)
         self._open = False
 
@@ -276,7 +280,8 @@ class Decision:
                     strays += 1
                 else:
                     near_now += 1
-        base = prior(inside, strays, near_now)
+        self._strays = strays
+        base = prior(inside, strays + self._experience.strays, near_now)
         weights: dict[bytes, float] = {}
         for epc, nats in alone.items():
             track = self._tracks[epc]

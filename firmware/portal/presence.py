@@ -230,7 +230,7 @@ def _stayed(track: Track, near: Level, rules: PresenceRules) -> float:
     _, level = track.mean(rules.veto, outside=False)
     before = max((value for port, value in near.best.items() if port not in rules.veto), default=None)
     away = max((value for port, value in near.best.items() if port in rules.veto), default=None)
-    nats = 1.0
+    nats = min(2.5, 0.3 * near.looks)
     if before is not None:
         nats = min(8.0, max(0.0, 1.2 * (rules.rise_db - level + before)))
     if away is not None and not track.rawonly:
@@ -293,8 +293,9 @@ def _veto(track: Track, rules: PresenceRules, antennas: int) -> float:
     return total
 
 
-def prior(inside: int, strays: int, near: int) -> float:
-    """Nats for a tag of which nothing is known yet, from how many others were found in and out, and how many
-    are known to lie near now (one in 20 of those near was perhaps not heard before)."""
-    most = 3.0 if strays or near else 4.5
-    return max(-2.0, min(most, math.log((1.0 + inside) / (1.0 + strays + 0.05 * near))))
+def prior(inside: int, strays: float, near: int) -> float:
+    """Nats for a tag of which nothing is known yet, from how many others were found in and out (``strays``:
+    and are to be expected), and how many are known to lie near now (one in 20 of those near was perhaps not
+    heard before)."""
+    most = 3.0 if near or strays >= 1.0 else 4.5
+    return max(-2.0, min(most, math.log((1.0 + inside) / (0.05 + strays + 0.05 * near))))

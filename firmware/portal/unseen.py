@@ -15,12 +15,12 @@ RATES = tuple(0.3 * 1.5**step for step in range(14))
 """Reads per second, 0.3 to 58."""
 _LOG = tuple(math.log(rate) for rate in RATES)
 _EM_STEPS = 3
-TRUST = 0.3
+TRUST = 3.0
 """Baskets that the expectation is worth beside this one's reads."""
 
 
 SLOW_READS_PER_S = 3.0
-"""Fewer: a hard tag, if the others were read much more often."""
+"""Fewer, and less than half as many as the others: a hard tag."""
 
 
 def slow_share(rate: float, hard: float) -> float:
@@ -28,38 +28,47 @@ def slow_share(rate: float, hard: float) -> float:
     slower ones (they would take longer than a shopper waits), and a trace of every faster one."""
     if rate > 3.5:
         return 0.002
-    return hard / 3.0 if rate >= 0.9 else hard / 3.0 * (rate / 0.9) ** 4
+    return hard / 3.0 if rate >= 0.9 else hard / 3.0 * (rate / 0.9) ** 5
 
 
 class Experience:
-    """How many hard tags the baskets here had so far: what to expect of the next one. It forgets: the last
-    30 or so baskets count. ``hard``: what is expected of a portal without experience."""
+    """What the baskets here had so far, to expect it of the next one. It forgets: the last 30 or so count.
 
-    WORTH = 60.0
-    """Tags that the first expectation is worth beside what was counted."""
+    ``hard``: share of hard tags expected of a portal without experience; ``strays``: how many tags that were
+    not known to lie near, and are not in the basket, either."""
+
     KEEP = 0.97
+    TAGS = 60.0
+    BASKETS = 4.0
+    """What the first expectations are worth beside what was counted."""
 
-    def __init__(self, hard: float) -> None:
-        self._hard = hard
-        self._slow = self._all = 0.0
+    def __init__(self, hard: float, strays: float) -> None:
+        self._hard, self._stray = hard, strays
+        self._slow = self._tags = self._strays = self._baskets = 0.0
 
     @property
     def hard(self) -> float:
         """Share of hard tags to expect; never below a fifth of the first expectation."""
-        share = (self._hard * self.WORTH + self._slow) / (self.WORTH + self._all)
+        share = (self._hard * self.TAGS + self._slow) / (self.TAGS + self._tags)
         return min(0.5, max(self._hard / 5.0, share))
 
-    def learn(self, looks: Sequence[int], elapsed_s: float) -> None:
-        """One finished basket: how often each tag was read. A basket in which easy tags were slow as well
-        (slow reader, too many tags) or that was too short teaches nothing."""
+    @property
+    def strays(self) -> float:
+        return (self._stray * self.BASKETS + self._strays) / (self.BASKETS + self._baskets)
+
+    def learn(self, looks: Sequence[int], elapsed_s: float, strays: int) -> None:
+        """One finished basket: how often each tag was read, and how many strays there were. A basket in
+        which easy tags were slow as well (slow reader, too many tags) teaches nothing about hard ones."""
+        self._strays = self._strays * self.KEEP + strays
+        self._baskets = self._baskets * self.KEEP + 1.0
         if len(looks) < 2 or elapsed_s < 1.2:
             return
         usual = sorted(looks)[len(looks) // 2] / elapsed_s
-        if usual < SLOW_READS_PER_S * 1.6:
+        if usual < SLOW_READS_PER_S:
             return
-        slow = sum(1 for count in looks if count / elapsed_s < SLOW_READS_PER_S)
-        self._slow = self._slow * self.KEEP + slow
-        self._all = self._all * self.KEEP + len(looks)
+        limit = min(SLOW_READS_PER_S, usual / 2.0)
+        self._slow = self._slow * self.KEEP + sum(1 for count in looks if count / elapsed_s < limit)
+        self._tags = self._tags * self.KEEP + len(looks)
 
 
 class Unseen:
@@ -67,7 +76,7 @@ class Unseen:
 
     def __init__(self, hard: float = 0.05) -> None:
         self._share = tuple(slow_share(rate, hard) for rate in RATES)
-        self._seen: list[float] = [0.0] * len(RATES)
+        self._seen = [1.0] * len(RATES)
 
     def estimate(self, looks: Mapping[int, float], elapsed_s: float) -> float:
         """Expected number of tags not read within ``elapsed_s``.
@@ -77,10 +86,7 @@ class Unseen:
         if number <= 0 or elapsed_s <= 0:
             return 0.0
         miss = [math.exp(-rate * elapsed_s) for rate in RATES]
-        first = [TRUST * share * number for share in self._share]
-        seen = self._seen if any(self._seen) else self._start(looks, elapsed_s)
-        scale = number / sum(seen)
-        seen = [value * scale for value in seen]
+        first = [share * number for share in self._share]
         log_t = math.log(elapsed_s)
         # Poisson weights of each count, scaled so that the largest is 1.
         weights: list[tuple[float, Sequence[float]]] = []
@@ -88,24 +94,20 @@ class Unseen:
             logs = [count * (log + log_t) - rate * elapsed_s for log, rate in zip(_LOG, RATES, strict=True)]
             top = max(logs)
             weights.append((tags, [math.exp(max(-60.0, one - top)) for one in logs]))
-        mean = first
+        seen = self._seen
         for _ in range(_EM_STEPS):
-            mean = [
-                (prior + found) / (TRUST + 1.0 - missed)
-                for prior, found, missed in zip(first, seen, miss, strict=True)
-            ]
+            mean = [_mean(*one) for one in zip(first, seen, miss, strict=True)]
             seen = [0.0] * len(RATES)
             for tags, row in weights:
                 parts = [weight * many for weight, many in zip(row, mean, strict=True)]
                 part = tags / sum(parts)
                 seen = [value + part * one for value, one in zip(seen, parts, strict=True)]
         self._seen = seen
-        mean = [
-            (prior + found) / (TRUST + 1.0 - missed)
-            for prior, found, missed in zip(first, seen, miss, strict=True)
-        ]
+        mean = [_mean(*one) for one in zip(first, seen, miss, strict=True)]
         return sum(many * missed for many, missed in zip(mean, miss, strict=True))
 
-    @staticmethod
-    def _start(looks: Mapping[int, float], elapsed_s: float) -> list[float]:
-        return [1.0] * len(RATES)
+
+def _mean(expected: float, seen: float, miss: float) -> float:
+    """Tags of one rate, read or not: the expectation corrected by what was seen (gamma prior), or what was
+    seen scaled up by the share that cannot have been seen yet, whichever is more."""
+    return max((TRUST * expected + seen) / (TRUST + 1.0 - miss), seen / (1.1 - miss))
