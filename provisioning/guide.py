@@ -150,9 +150,9 @@ def _tour(
 
 
 def _goods(args: argparse.Namespace, tour: Tour, issuer: Issuer) -> GoodsTour:
-    portal = WorldClient(args.root / rundir.PORTAL / "world.sock")
-    price = WorldClient(args.root / rundir.PRICE / "world.sock")
-    return GoodsTour(tour, portal, price, issuer, PRICES, args.root / rundir.PORTAL / "code.pgm")
+    portal = WorldClient(args.root / "portal" / "world.sock")
+    price = WorldClient(args.root / "price" / "world.sock")
+    return GoodsTour(tour, portal, price, issuer, PRICES, args.root / "portal" / "code.pgm")
 
 
 def _serves(listener: Listener, name: str) -> bool:

@@ -28,8 +28,8 @@ MARK = ".made-by-make-run"
 """A folder without this file in it is somebody's own, and nothing in it is removed."""
 NEEDED_BYTES = 20_000_000
 """Free space for a run: journal, ledger, logs and traces of an afternoon."""
-_LONGEST_SOCKET = len("/portal-1/world.sock")
-_SOCKET_LIMIT = 100
+_LONGEST_SOCKET = len("/portal/world.sock")
+_SOCKET_LIMIT = 101
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class RunDir:
 
     def extra(self, board: str) -> Path:
         """The folder of another board of this run: board file, site file and its data."""
-        return self.root / board
+        return self.root / board.rpartition("-")[0]
 
     @property
     def ledger(self) -> Path:
