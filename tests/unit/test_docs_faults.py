@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from firmware.portal.policy import ALARMS
+from firmware.portal.alarms import ALARMS
 
 TREE = Path(__file__).parents[2]
 GUIDE = (TREE / "docs" / "field-guide.md").read_text(encoding="utf-8")
