@@ -234,7 +234,8 @@ class Decision:
         strays = 0
         newest = self._began
         looks: dict[int, float] = {}
-        for epc, track in self._tracks.items():
+        # In an order of their own, or the sums would hang on the order of reads.
+        for epc, track in sorted(self._tracks.items()):
             if track.state == "out":
                 strays += 1
                 continue
@@ -256,7 +257,8 @@ class Decision:
         if self._declared is not None and kind != "complete":
             missing = max(0, self._declared - len(found))
         duplicates = self._duplicates(found)
-        step = rules.judge_s if kind == "collecting" else max(0.25, rules.judge_s)
+        # The longer it lasts the less changes in a moment.
+        step = rules.judge_s * min(3.0, 1.0 + 0.2 * waited)
         return Verdict(kind, reason, found, unsure, max(0, missing), unseen, strays, duplicates, now + step)
 
     def _sort(self) -> dict[bytes, float]:
@@ -286,7 +288,9 @@ class Decision:
         for epc, nats in alone.items():
             track = self._tracks[epc]
             total = nats if abs(nats) >= CERTAIN else nats + base
-            sure_in = rules.sure_in - (rules.hold if track.state == "in" else 0.0)
+            sure_in = (rules.sure_in if rules.veto else rules.level_in) - (
+                rules.hold if track.state == "in" else 0.0
+            )
             sure_out = rules.sure_out + (rules.hold if track.state == "out" else 0.0)
             track.state = "in" if total >= sure_in else "out" if total <= sure_out else "weak"
             weights[epc] = 1.0 if track.state == "in" else 1.0 / (1.0 + math.exp(-max(-30.0, total)))
@@ -334,7 +338,7 @@ class Decision:
         limit = math.inf
         if len(counts) >= 4:
             usual = counts[-1 - max(1, len(counts) // 8)]
-            limit = 1.5 * usual + 4.0 * math.sqrt(usual) + 3.0
+            limit = 1.5 * usual + 3.0 * math.sqrt(usual)
         return tuple(
             epc for epc in found if len(self._tracks[epc].pcs) > 1 or self._tracks[epc].reads > limit
         )
