@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from firmware import __version__
 from firmware.boardschema import Board, Site
@@ -25,12 +25,14 @@ from firmware.memory import Memory
 from firmware.recorder import Recorder
 from firmware.station import Kit, Station
 from firmware.sync.journal import Journal, Limits
-from firmware.trace import TraceWriter
 from firmware.uplink import Uplink
 from firmware.wire.record_types import Alarm, Stamp, Started
 from firmware.worker import Worker
 from hal.pins.strict import strict_gpiod_warning
 from hal.ports import Clock, Event, InputChanged, Pins, Progress, Source
+
+if TYPE_CHECKING:
+    from firmware.trace import TraceWriter
 
 log = logging.getLogger("app")
 
@@ -322,6 +324,8 @@ class App:
             station.faults.raise_("outputs", reason, check)
 
     def _trace_writer(self) -> TraceWriter:
+        from firmware.trace import TraceWriter
+
         def header() -> dict[str, Any]:
             head = {"version": __version__, "wall_ms": self.clock.wall_ms()}
             return head | self.station.trace_header()

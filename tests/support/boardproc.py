@@ -94,8 +94,12 @@ class BoardProcess:
     def start(self) -> BoardProcess:
         """Start and wait until it is ready: a gate until it knows its sensors, another until its world
         answers."""
+        self.launch()
+        return self.wait_until_ready()
+
+    def launch(self) -> None:
+        """Start without waiting, so that several boards can start side by side."""
         self.words.clear()
-        mark = len(self.log())
         environment = {
             **os.environ,
             "NOTIFY_SOCKET": str(Path(self._short.name) / "n"),
@@ -111,8 +115,10 @@ class BoardProcess:
                 preexec_fn=_die_with_parent,
                 cwd=BOARDS.parent,
             )
+
+    def wait_until_ready(self) -> BoardProcess:
         until(lambda: self.heard("READY=1") or self.ended(), 30, "READY=1")
-        assert not self.ended(), self.log()[mark:]
+        assert not self.ended(), self.log()[-3000:]
         if self.role in ("entry", "exit"):
             until(lambda: self.state() == "closed", 20, "the gate to know its sensors")
         else:
