@@ -38,7 +38,7 @@ class RecordedDecision(Decision):
     def begin(self, now: float) -> None:
         if self.raw.running:
             self._done(self.so_far(now))
-        now = self.raw.begin(now, **{**self._about(), "rules": self.rules})
+        now = self.raw.begin(now, **{**self._about(), "rules": self.rules_now})
         super().begin(now)
 
     def declare(self, count: int | None) -> None:

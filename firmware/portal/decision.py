@@ -8,7 +8,7 @@ uncertain, with what to do, rather than guess. Memory is bounded and does not gr
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from firmware.portal.presence import (
@@ -153,6 +153,13 @@ class Decision:
         self._items: tuple[bytes, ...] = ()
         self._complete = False
         self._strays = 0
+
+    @property
+    def rules_now(self) -> DecisionRules:
+        """The rules with what the baskets so far have taught: a decision made with them, told the same of one
+        shopper, comes to the same verdicts."""
+        known = self._experience
+        return replace(self.rules, hard=max(0.001, known.hard), strays=min(50.0, max(0.01, known.strays)))
 
     # -- what happens --------------------------------------------------------------------------
 

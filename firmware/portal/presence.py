@@ -30,12 +30,12 @@ class PresenceRules:
     ``veto``: antennas that face away from the portal. ``even_dbm``: a tag with this mean level inside may as
     well be a stray. ``veto_in_db``: a tag in the portal is this much stronger inside than on a veto antenna
     (mean); ``veto_out_db``: a stray. ``deaf_dbm``: weaker tags are not heard at all. ``rise_db``: what lies
-    near must get this much stronger before it can have been taken. ``sure_in``, ``sure_out``: nats of evidence
-    at which a tag is in, or out; between them it is weak. ``level_in``: instead of ``sure_in`` where no antenna
-    faces away and there is little but the level: strays are then charged more easily. ``hold``: a tag that was
-    in stays in until the evidence is this much lower. ``approach_s``: reads this short before the shopper came
-    are the shopper's own, not the shelf's. ``settle_s``: nor are the last shopper's tags, for this long.
-    Raises ValueError."""
+    near must get this much stronger before it can have been taken. ``sure_in``, ``sure_out``: nats of
+    evidence at which a tag is in, or out; between them it is weak. ``level_in``: instead of ``sure_in`` where
+    no antenna faces away and there is little but the level: strays are then charged more easily. ``hold``: a
+    tag that was in stays in until the evidence is this much lower. ``approach_s``: reads this short before
+    the shopper came are the shopper's own, not the shelf's. ``settle_s``: nor are the last shopper's tags,
+    for this long. Raises ValueError."""
 
     veto: frozenset[int] = frozenset()
     even_dbm: float = -58.0

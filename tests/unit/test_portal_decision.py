@@ -363,6 +363,28 @@ def test_what_lies_near_is_bounded_and_the_longest_unheard_go() -> None:
     assert decision._near.level(epc(0)) is None
 
 
+def test_it_learns_how_often_hard_tags_come_and_can_say_so() -> None:
+    """Twelve baskets without one: the next is sure sooner, and so is a decision made with ``rules_now``."""
+
+    def basket(decision: Decision, begin: float) -> float:
+        decision.begin(begin)
+        for step in range(200):
+            for n in range(8):
+                decision.add(read(epc(n), begin + 0.1 * step, -45.0))
+            if decision.judge(begin + 0.1 * step + 0.05).kind == "complete":
+                return 0.1 * step
+        raise AssertionError("never complete")
+
+    decision = Decision()
+    times = []
+    for number in range(12):
+        times.append(basket(decision, 100.0 * number))
+        decision.end(100.0 * number + 30)
+    assert times[-1] < times[0]
+    assert decision.rules_now.hard < decision.rules.hard
+    assert basket(Decision(decision.rules_now), 2000.0) == pytest.approx(basket(decision, 2000.0))
+
+
 def test_reads_before_anybody_came_are_background() -> None:
     decision = Decision()
     for step in range(100):
