@@ -268,6 +268,51 @@ def test_four_antennas_one_of_them_a_veto() -> None:
     assert (verdict.kind, verdict.items) == ("complete", items(1, 10))
 
 
+def test_a_strong_shelf_beside_a_portal_without_veto() -> None:
+    portal = Portal(antennas=1)
+    portal.shelf(items(100, 4), level=-52.0)
+    portal.before()
+    portal.put(items(1, 5))
+    portal.begin()
+    assert not set(portal.until_done().items) & set(items(100, 4))
+
+
+def test_without_veto_too_who_comes_back_at_once_is_no_shelf() -> None:
+    portal = Portal(antennas=1)
+    portal.put(items(1, 5))
+    portal.begin()
+    portal.until_done()
+    portal.decision.end(portal.now)
+    portal.before(8.0)
+    portal.begin()
+    assert portal.until_done().items == items(1, 5)
+
+
+def test_never_complete_right_after_a_new_tag() -> None:
+    decision = Decision(DecisionRules(sure=0.5, quiet_s=2.0))
+    decision.begin(0.0)
+    for step in range(50):
+        for n in range(8):
+            decision.add(read(epc(n), 0.1 * step, -45.0))
+        if step >= 40:
+            decision.add(read(epc(9), 0.1 * step, -45.0))
+        verdict = decision.judge(0.1 * step + 0.01)
+        assert verdict.kind == ("complete" if 20 <= step < 40 else "collecting"), step
+
+
+def test_a_pause_between_reads_is_not_time_listened() -> None:
+    def unseen(pause: float) -> float:
+        decision = Decision()
+        decision.begin(0.0)
+        for at in (0.1, 0.4, 0.4 + pause):
+            for n in range(12):
+                decision.add(read(epc(n), at + 0.01 * n, -45.0))
+        return decision.judge(0.6 + pause).unseen
+
+    assert unseen(8.0) == pytest.approx(unseen(1.6), rel=0.2)
+    assert unseen(8.0) > 0.02
+
+
 def test_only_the_veto_antenna_hears_it() -> None:
     portal = Portal()
     portal.begin()
@@ -361,6 +406,16 @@ def test_what_lies_near_is_bounded_and_the_longest_unheard_go() -> None:
     decision.background(read(epc(1), 1000.0, -70.0))
     assert len(decision._near) == MAX_KNOWN
     assert decision._near.level(epc(0)) is None
+
+
+def test_what_a_shopper_carries_towards_the_portal_is_never_learned_as_near() -> None:
+    decision = Decision()
+    for step in range(25):
+        decision.background(read(epc(1), 0.1 * step))
+    decision.begin(2.5)
+    decision.end(3.0)
+    decision.background(read(epc(2), 50.0))
+    assert decision._near.level(epc(1)) is None
 
 
 def test_it_learns_how_often_hard_tags_come_and_can_say_so() -> None:
