@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from firmware.boardfile import GATES
 from firmware.health import (
     HEARTBEATS,
     discovery_message,
@@ -84,6 +85,8 @@ class Uplink:
             receipt=section.receipt,
             keepalive_s=section.keepalive_s,
             puback_s=section.puback_s,
+            tables=tuple(app.station.tables),
+            claims=app.board.board.role in GATES,
         )
         self.link = Link(
             app.guard,
