@@ -19,15 +19,15 @@ class Bell:
     """``ring(kind, now)``: whether the alarm is to be written."""
 
     def __init__(self) -> None:
-        self._last: dict[str, float] = {}
+        self.last: dict[str, float] = {}
         self.silent = 0
         """Alarms that were not written."""
 
     def ring(self, kind: str, now: float) -> bool:
         """Raises KeyError for a kind that has no words."""
         ALARMS[kind]
-        if now - self._last.get(kind, float("-inf")) < EVERY_S.get(kind, 0.0):
+        if now - self.last.get(kind, float("-inf")) < EVERY_S.get(kind, 0.0):
             self.silent += 1
             return False
-        self._last[kind] = now
+        self.last[kind] = now
         return True

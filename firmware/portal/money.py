@@ -23,7 +23,7 @@ class Money:
 
     def __init__(self, counters: Counter[str]) -> None:
         self._counters = counters
-        self._attempts = 0
+        self.attempts = 0
 
     def offered(
         self, answer: facts.Offered | facts.OfferRefused, basket: Basket, state: str, out: list[Asked]
@@ -45,8 +45,8 @@ class Money:
             if basket.unclear_since is None:
                 basket.unclear_since = now
         else:
-            self._attempts += 1
-            basket.attempt = self._attempts
+            self.attempts += 1
+            basket.attempt = self.attempts
         total = basket.offer.total_fen
         return [facts.AskPay(basket.token, basket.version, total, again, basket.attempt)]
 

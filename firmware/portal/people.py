@@ -30,7 +30,7 @@ class People:
 
     @property
     def left(self) -> bool:
-        return self.known and not self._inside
+        return self.known and not self._inside and not self.crowded
 
     @property
     def crowded(self) -> bool | None:

@@ -36,6 +36,8 @@ STOPPERS = frozenset({"hot", "antenna-missing", "return-loss"})
 PASS_LASTS_S = 10.0
 """A pass that was shown before anybody stepped in is the next shopper's for so long, s."""
 MAX_COUNT = 200
+HELD_UP = ("paying", "checking", "ask-payment", "paid")
+"""Screens under which a payment code is still held up, or another one is: never two charges for a basket."""
 
 
 class PortalPolicy:
@@ -67,11 +69,11 @@ class PortalPolicy:
         self.shop = "closed"
         self._timing = timing
         self._lane = lane
-        self._bell = Bell()
+        self.bell = Bell()
         self._stay = Stay()
         self._out: list[Asked] = []
         self._now = 0.0
-        self._started = False
+        self.started = False
 
     # -- what others ask -------------------------------------------------------------------------
 
@@ -97,7 +99,7 @@ class PortalPolicy:
 
     def deadline(self) -> float:
         """When ``Tick`` is due, monotonic seconds."""
-        if not self._started:
+        if not self.started:
             return 0.0
         times = [self.machine.due, self.people.due, self.reading.due, self.listening.due]
         if self.at_rest():
@@ -109,8 +111,9 @@ class PortalPolicy:
     def handle(self, event: Told, now: float) -> list[Asked]:
         """One event; returns the orders that come of it, in order."""
         self._now, self._out = now, []
-        if not self._started:
-            self._started = True
+        self.reading.judged.clear()
+        if not self.started:
+            self.started = True
             self.machine.start(now)
         self._take(event)
         self._time()
@@ -187,10 +190,10 @@ class PortalPolicy:
             self._out.append(Tell("pass", {"visit": visit.hex()}))
 
     def _paycode(self) -> None:
-        if self.machine.state.screen == "pay":
+        screen = self.machine.state.screen
+        if screen == "pay":
             self._follow("paycode")
-        elif self.state not in ("paying", "unclear", "paid"):
-            # There the same code is still held up, or another one: never two charges for one basket.
+        elif screen not in HELD_UP:
             self._out.append(facts.Show("refused", {"reason": f"paycode-{self._lane}"}))
 
     def _count(self, count: int) -> None:
@@ -289,7 +292,7 @@ class PortalPolicy:
                 raise ValueError(f"portal table: unknown command {command!r}")
 
     def _alarm(self, kind: str, detail: str = "") -> None:
-        if self._bell.ring(kind, self._now):
+        if self.bell.ring(kind, self._now):
             words = f"{ALARMS[kind]} ({detail})" if detail else ALARMS[kind]
             self._out.append(Note(Alarm, {"kind": kind, "detail": words[:200]}))
             self._out.append(Tell("alarm", {"what": kind, "detail": words}))

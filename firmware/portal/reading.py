@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from firmware.gate.orders import Tell
-from firmware.portal.decision import MAX_DECLARED, Decision
+from firmware.portal.decision import MAX_DECLARED, Decision, Verdict
 from firmware.portal.facts import Asked
 from firmware.portal.goods import Goods
 from firmware.portal.stay import Stay
@@ -28,6 +28,8 @@ class Reading:
     def __init__(self, decision: Decision, goods: Goods, counters: Counter[str], alarm: Alarm) -> None:
         self.decision = decision
         self.due: float | None = None
+        self.judged: list[Verdict] = []
+        """The decision's words in the present event."""
         self._goods = goods
         self._counters = counters
         self._alarm = alarm
@@ -77,7 +79,7 @@ class Reading:
 
     def judge(self, stay: Stay, now: float, out: list[Asked]) -> str | None:
         """Ask the decision; returns the event that its verdict is."""
-        stay.verdict = verdict = self.decision.judge(now)
+        stay.verdict = verdict = self._ask(now)
         stay.found = self._goods.sort(verdict.items, now)
         if stay.declared is not None:
             # The shopper counts what is to be paid; the decision counts tags.
@@ -85,7 +87,7 @@ class Reading:
             if tags != stay.said:
                 stay.said = tags
                 self.decision.declare(tags)
-                stay.verdict = verdict = self.decision.judge(now)
+                stay.verdict = verdict = self._ask(now)
         self.due = max(verdict.next_at, now + LEAST_LOOK_S)
         out += self._left_out(stay)
         if verdict.duplicates and DUPLICATES not in stay.told:
@@ -99,6 +101,11 @@ class Reading:
         if stay.found.items:
             return "complete"
         return "yours" if stay.found.settled else None
+
+    def _ask(self, now: float) -> Verdict:
+        verdict = self.decision.judge(now)
+        self.judged.append(verdict)
+        return verdict
 
     def _left_out(self, stay: Stay) -> list[Asked]:
         """Tags that are no goods of this shop, each told once."""
