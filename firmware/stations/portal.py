@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from firmware.boardfile import portal_timing
 from firmware.desk import Opened
@@ -25,6 +26,7 @@ from firmware.portal.policy import PortalPolicy
 from firmware.portal.presence import PresenceRules
 from firmware.portal.shown import judge
 from firmware.portal.words import screen_for
+from firmware.portaltrace import PortalTrace, header
 from firmware.pricebook import PriceBook
 from firmware.rawdecision import RecordedDecision
 from firmware.rawlog import RawKeeper, RawLog
@@ -84,6 +86,7 @@ class PortalStation(Station):
         self._code: bytes | None = None
         self._questions = Questions(lambda: self._link, self.policy_event, self._later, self.counts)
         self._reads_name = ""
+        self._noted: PortalTrace | None = None
 
     # -- the role's hooks ------------------------------------------------------------------------
 
@@ -174,12 +177,27 @@ class PortalStation(Station):
         else:
             self._house_tables.changed(name, buckets)
 
+    def trace_header(self) -> dict[str, Any]:
+        section = self.kit.board.portal
+        timing = portal_timing(self.kit.board)
+        return header(self.policy, timing, section.payment, section.companies, section.unprogrammed)
+
     # -- policy ----------------------------------------------------------------------------------
 
     def policy_event(self, event: Told) -> None:
         """Policy's turn: its orders are carried out before this returns."""
-        if not self._closed:
-            self._carry_out(self.policy.handle(event, self._loop.time()))
+        if self._closed:
+            return
+        now = self._loop.time()
+        if self.trace is None:
+            self._carry_out(self.policy.handle(event, now))
+            return
+        if self._noted is None:
+            self._noted = PortalTrace(self.trace, self.policy, self.prices.knows)
+        self._noted.begin()
+        orders = self.policy.handle(event, now)
+        self._noted.note(event, now, orders)
+        self._carry_out(orders)
 
     def _tick(self) -> None:
         self._timer = None
