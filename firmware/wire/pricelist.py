@@ -159,8 +159,12 @@ def find(data: bytes, key: Key) -> PriceEntry | None:
 
 
 def count(data: bytes) -> int:
-    """How many entries a document has that ``decode_bucket`` took before."""
-    return sum(1 for _ in _spans(data))
+    """How many entries a document has that ``decode_bucket`` took before. Fast: a loop waits for it."""
+    at, found, size = 1, 0, len(data)
+    while at < size:
+        at += 2 + (data[at] << 8 | data[at + 1])
+        found += 1
+    return found
 
 
 # -- one entry ---------------------------------------------------------------------------------------
