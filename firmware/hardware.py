@@ -17,7 +17,7 @@ from firmware.boardschema import Board
 from firmware.safe import pin_outs
 from firmware.station import Kit, Station
 from firmware.wallclock import WallClock
-from hal.ports import Clock, Display, Pins, Post, Source, TagReader
+from hal.ports import Clock, Display, Pins, Post, Source
 
 if TYPE_CHECKING:
     from hal.reader.serial_reader import SerialReader
@@ -83,7 +83,7 @@ class Hardware:
     pins: Pins
     world: Any
     module: Any
-    reader: TagReader | None
+    reader: SerialReader | None
 
     def close(self) -> None:
         for part in (self.reader, self.world, self.module, self.pins):

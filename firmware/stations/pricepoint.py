@@ -44,7 +44,8 @@ class PricepointStation(Station):
         return self.policy.shown is None
 
     def figures(self) -> dict[str, float | int]:
-        return {**{f"price_{name}": n for name, n in self.policy.counts.items()}, **self.prices.figures()}
+        counts = {f"price_{name}": n for name, n in self.policy.counts.items()}
+        return {"price_shown": 0, "price_looks": 0, **counts, **self.prices.figures()}
 
     def linked(self, link: Link) -> None:
         self._carry_out(self.policy.start())

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from firmware.health import sensors
 from tests.support.boardproc import BOARDS, ENTRY, BoardProcess, Ears
 from tests.support.broker import Mosquitto
 from tests.support.footprint import budgets, footprint
@@ -140,6 +141,13 @@ def test_modules_threads_and_memory_by_role(tmp_path: Path, own_broker: Mosquitt
             taken = footprint(board.process.pid)
             print(lean.name, taken)  # seen with pytest -s
             more = limit["screen"] if "display" in lean.changes else dict.fromkeys(limit["screen"], 0)
+            health = ears.get(f"tallygate/1/{own_broker.store_id}/{lean.name}/health")
+            told = sensors(board.role, reader=bool(lean.protocols), camera="camera" in board.board)
+            assert {name for name, *_ in told} <= health.keys(), f"{lean.name}: what is discovered is sent"
+            assert ("reader_frames" in health, "camera_fps" in health) == (
+                bool(lean.protocols),
+                "camera" in board.board,
+            )
             allowed = {name: value + more[name] for name, value in limit[lean.budget].items()}
             assert taken.pss_mb + SHARED_MB <= allowed["pss_mb"], (lean.name, taken)
             assert taken.threads <= allowed["threads"], (lean.name, taken)

@@ -31,7 +31,9 @@ def shown(rows: Mapping[str, BoardRow], now: float) -> str:
 def test_board_as_it_describes_itself() -> None:
     fault = Fault("camera", "no new frame for 3 s", "cable, then the lens")
     rows: dict[str, BoardRow] = {}
-    state = state_message(state="closed", boot="00", records=(1, 1, 9), faults=[fault], last_visit="beef")
+    state = state_message(
+        role="entry", state="closed", boot="00", records=(1, 1, 9), faults=[fault], last_visit="beef"
+    )
     take(rows, TOPICS.state, state, 10.0)
     take(rows, TOPICS.health, health_message({"queued": 3, "queue_age_s": 12.4}), 10.0)
     text = shown(rows, 11.0)
@@ -78,7 +80,9 @@ def test_boards_of_a_real_broker_are_shown(broker: Mosquitto, capfd: pytest.Capt
     client.username_pw_set("watched-1")
     client.connect(broker.host, broker.port)
     client.loop_start()
-    state = state_message(state="closed", boot="00", records=(1, 1, 1), faults=[], last_visit=None)
+    state = state_message(
+        role="entry", state="closed", boot="00", records=(1, 1, 1), faults=[], last_visit=None
+    )
     try:
         client.publish(topics.state, state, qos=1, retain=True).wait_for_publish(10)
         where = ["--store", broker.store_id, "--broker", f"{broker.host}:{broker.port}"]
