@@ -24,6 +24,8 @@ from firmware.portal.unseen import Experience, Unseen
 from hal.ports import TagRead
 
 MAX_DECLARED = 500
+MATCH_MORE = 0.2
+"""A declared count matches when fewer further items than this are expected, unread and weak ones."""
 
 
 class Reason(NamedTuple):
@@ -253,7 +255,8 @@ class Decision:
         waited = self._heard_s + min(max(0.0, now - self._heard_at), max(0.0, rules.silence_s))
         unseen = self._unseen.estimate(looks, waited)
         found, unsure = tuple(sorted(items)), tuple(sorted(weak))
-        kind, reason = self._decide(now, waited, newest, unseen, found, unsure)
+        more = unseen + sum(weights[epc] for epc in unsure)
+        kind, reason = self._decide(now, waited, newest, unseen, found, unsure, more)
         if kind == "complete" and unsure:
             # Only a count that matches closes with weak tags about: they are not the shopper's.
             strays, unsure = strays + len(unsure), ()
@@ -311,6 +314,7 @@ class Decision:
         unseen: float,
         found: tuple[bytes, ...],
         weak: tuple[bytes, ...],
+        more: float,
     ) -> tuple[str, str]:
         rules = self.rules
         if self._overflow:
@@ -318,7 +322,8 @@ class Decision:
         settled = waited >= rules.min_s and now - newest >= rules.quiet_s
         late = now - self._since >= rules.give_up_s
         if self._declared is not None:
-            if settled and len(found) == self._declared and found:
+            # On the way to more a smaller count is passed: it must look like the end, if not surely.
+            if settled and len(found) == self._declared and found and more < MATCH_MORE:
                 return "complete", "count-matches"
             if settled and not weak and (late or (unseen < rules.sure and len(found) > self._declared)):
                 return "uncertain", "count-differs"

@@ -224,6 +224,16 @@ def test_a_declared_count_that_differs_is_never_complete(said: int) -> None:
     assert portal.read(0.1).kind == "complete"
 
 
+def test_a_count_that_is_passed_on_the_way_does_not_match() -> None:
+    portal = Portal()
+    portal.before()
+    portal.put(items(1, 20))
+    portal.begin()
+    portal.decision.declare(19)
+    verdict = portal.until_done()
+    assert (verdict.kind, verdict.reason) == ("uncertain", "count-differs")
+
+
 def test_a_silent_tag_is_noticed_by_the_count_alone() -> None:
     portal = Portal()
     portal.before()
