@@ -424,4 +424,4 @@ def test_the_book_refuses_what_is_no_bucket() -> None:
     assert PriceBook.check(Snapshot(1, 0, encode_bucket([MILK]))) is None
     assert "cannot be read" in str(PriceBook.check(Snapshot(1, 0, b"\x02")))
     two = encode_bucket([MILK]) + encode_bucket([replace(NUTS, key=9521234000099)])[1:]
-    assert "several buckets" in str(PriceBook.check(Snapshot(1, 0, two)))
+    assert "does not belong into bucket" in str(PriceBook.check(Snapshot(1, 0, two)))
