@@ -127,7 +127,8 @@ class PortalPolicy:
         state = self.machine.state
         match event:
             case TagRead():
-                self.reading.read(event, reads=state.reads, resting=state.rest)
+                # What a shopper holds in front of a portal that cannot serve is no shelf near by.
+                self.reading.read(event, reads=state.reads, resting=state.rest and self.people.left)
             case InputChanged(name, active, _):
                 if self.people.changed(name, active, self._now):
                     self._help()
