@@ -44,6 +44,29 @@ def test_board_as_it_describes_itself() -> None:
     assert "lost" in shown(rows, 12.0)
 
 
+@pytest.mark.parametrize(
+    ("role", "health", "words"),
+    [
+        ("entry", {"admitted": 3, "refused": 1, "tailgates": 0, "baskets": 9}, "3 admitted, 1 refused"),
+        (
+            "portal",
+            {"baskets": 4, "paid": 3, "declined": 0, "abandoned": 1},
+            "4 baskets, 3 paid, 1 abandoned",
+        ),
+        ("portal", {"baskets": 0, "paid": 0}, "0 baskets"),
+        ("pricepoint", {"price_shown": 12, "prices_items": 340}, "12 prices shown, 340 goods listed"),
+        ("pricepoint", {"price_shown": "12"}, "-"),
+    ],
+)
+def test_what_a_board_has_done_is_told_by_its_role(role: str, health: dict[str, object], words: str) -> None:
+    rows: dict[str, BoardRow] = {}
+    state = state_message(role=role, state="idle", boot="00", records=None, faults=[], last_visit=None)
+    take(rows, TOPICS.state, state, 0.0)
+    take(rows, TOPICS.health, json.dumps(health).encode(), 0.0)
+    cells = [cell.strip() for cell in shown(rows, 0.0).splitlines()[-2].split("│")]
+    assert cells[4] == words
+
+
 def test_other_topics_and_markup_change_nothing() -> None:
     rows: dict[str, BoardRow] = {}
     for topic in (TOPICS.rec, TOPICS.live, "tallygate/1/demo/store/status/w1", "nonsense", "a/" * 300):
@@ -61,7 +84,8 @@ def test_other_topics_and_markup_change_nothing() -> None:
             lambda inner: st.one_of(
                 st.lists(inner, max_size=3),
                 st.dictionaries(
-                    st.sampled_from(["online", "state", "faults", "queued", "queue_age_s", "part"]), inner
+                    st.sampled_from(["online", "role", "state", "faults", "queued", "queue_age_s", "part"]),
+                    inner,
                 ),
             ),
         ).map(lambda value: json.dumps(value).encode()),
