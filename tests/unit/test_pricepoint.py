@@ -376,9 +376,13 @@ def test_money_and_names_as_people_read_them() -> None:
     assert short("Sourdough crackers with rosemary and sea salt 150 g") == (
         "Sourdough crackers with rosemary and…"
     )
-    assert short("x" * 60) == "x" * 39 + "…"
+    assert short("x" * 60) == "x" * 17 + "- " + "x" * 17 + "-…"
+    assert short("Bio-Haferflockenfrischkornbrei 500 g") == "Bio-Haferflockenf- rischkornbrei 500 g"
     assert short("燕" * 60) == "燕" * 39 + "…"
     assert all(len(short(f"{'word ' * n}end")) <= 40 for n in range(12))
+    for name in ("W" * 60, "Donaudampfschifffahrtsgesellschaft", "w" * 18):
+        longest = max(short(name).split(" "), key=len)
+        assert len(longest) <= 19  # else it shrinks the price
     for screen in (pricetext.IDLE, pricetext.SEVERAL, pricetext.NO_LIST, pricetext.UNKNOWN):
         assert len(screen.lines) <= 3
         assert screen.tone in ("price", "wait")
