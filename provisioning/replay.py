@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from firmware.rawlog import SUFFIX
 from firmware.rawstory import MAGIC, RawReadsError, decode
 from firmware.trace import TraceError, read
 from provisioning import replay_gate, replay_portal
@@ -37,7 +38,8 @@ def replay(
     """
     try:
         with trace.open("rb") as file:
-            is_reads = file.read(len(MAGIC)) == MAGIC
+            # By its name too: a log that was cut off within its first bytes is no empty trace.
+            is_reads = file.read(len(MAGIC)) == MAGIC or trace.suffix == SUFFIX
     except OSError as error:
         raise Trouble(f"{trace}: cannot be read: {error.strerror}", BAD_INPUT) from None
     if is_reads:

@@ -291,3 +291,13 @@ def test_rules_used_are_those_of_the_file() -> None:
     assert difference.recorded is not None
     assert difference.recorded["reason"] == "empty"
     assert difference.now["reason"] != "empty"
+
+
+@pytest.mark.parametrize("length", [0, 3])
+def test_log_cut_off_at_its_very_begin_is_no_empty_trace(
+    portal: Portal, tmp_path: Path, capfd: pytest.CaptureFixture[str], length: int
+) -> None:
+    path = tmp_path / "e-9.reads"
+    path.write_bytes(portal.log[:length])
+    assert cli.main(["replay", str(path)]) == 2
+    assert ("cut off" if length else "no raw-read log") in capfd.readouterr().err
