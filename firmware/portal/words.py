@@ -63,8 +63,8 @@ def screen_for(key: str, fields: Mapping[str, Any], listed: tuple[int, int] = (0
         case "no-offer":
             return Screen("wait", (_items(count), _why(fields, "The shop does not answer"), WAIT_OR_ASK))
         case "pay":
-            total = f"To pay: {yuan(fields['total_fen'])}"
-            return Screen("go", (total, _items(count), "Hold your payment code to the camera"))
+            total = yuan(fields["total_fen"])
+            return Screen("go", (total, f"to pay for {_items(count)}", "Show your payment code"))
         case "paid":
             return Screen("go", ("Paid, thank you", "The exit is open for you"))
         case "declined":

@@ -64,7 +64,7 @@ def test_a_shopper_pays_for_what_the_module_read(make: Make) -> None:
     board.until("awaiting-payment", 10)
     assert decode(board.baskets()[0].tags) == tuple(epc(n) for n in (1, 2, 3))
     assert board.baskets()[0].verdict == "complete"
-    assert board.screen == "To pay: ¥ 3.00 / 3 items / Hold your payment code to the camera"
+    assert board.screen == "¥ 3.00 / to pay for 3 items / Show your payment code"
     board.show(CODE)
     board.until("paid", 1)
     board.inside(0)
