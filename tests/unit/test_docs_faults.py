@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from firmware.portal.alarms import ALARMS
+from firmware.portal.decision import REASONS
 from firmware.portal.table import STATES
 from hal.reader.conditions import LASTING
 from hal.reader.events import CONDITIONS
@@ -67,6 +68,12 @@ def test_every_word_of_a_lost_reader_is_in_the_field_guide() -> None:
 def test_every_state_of_the_portal_is_in_the_field_guide() -> None:
     rows = _section("Portal states")
     assert {name for name in STATES if f"| `{name}` |" not in rows} == set()
+
+
+def test_every_reason_of_an_uncertain_portal_is_in_the_field_guide() -> None:
+    rows = _section("Why a portal is not sure")
+    well = {"reading", "complete", "count-matches"}
+    assert {name for name in REASONS.keys() - well if f"| `{name}` |" not in rows} == set()
 
 
 def test_every_reader_protocol_is_in_the_table_that_one_chooses_by() -> None:
