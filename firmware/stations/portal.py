@@ -50,6 +50,8 @@ log = logging.getLogger("portal")
 summary = logging.getLogger("basket")
 
 BEEP_S = 0.2
+STUCK = ("helpless", "packed")
+"""Where a portal stays that always sees somebody, or always two: no payment is on its way there."""
 PASSING = ("refused", "help")
 """Screens that give way to the state's own after a moment."""
 
@@ -95,7 +97,9 @@ class PortalStation(Station):
         return self.policy.state
 
     def idle(self) -> bool:
-        return self.policy.at_rest()
+        """Also where a sensor that is wired or described wrongly has led: its mended file ends that, and
+        whoever does stand there is counted anew."""
+        return self.policy.at_rest() or self.state in STUCK
 
     def figures(self) -> dict[str, float | int]:
         counters = self.policy.counters
