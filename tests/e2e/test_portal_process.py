@@ -20,8 +20,8 @@ ITEMS = 4
 
 def _shopper(portal: PortalProcess, number: int) -> set[bytes]:
     items = range(ITEMS * number, ITEMS * number + ITEMS)
+    portal.stand(1)  # first: tags in front of an empty portal lie on a shelf
     portal.lay(*items)
-    portal.stand(1)
     return {epc(item) for item in items}
 
 
@@ -38,7 +38,7 @@ def kill_and_check(tmp_path: Path, broker: Mosquitto, kills: int, seed: int) -> 
                 before = len(portal.submitted())
                 shown.append(_shopper(portal, number))
                 if rng.random() < 0.6:
-                    until(lambda n=before: len(portal.submitted()) > n, 30, portal.log()[-2000:])
+                    until(lambda n=before: len(portal.submitted()) > n, 60, portal.log()[-2000:])
                     threading.Event().wait(rng.uniform(0.0, 0.05))
                     if rng.random() < 0.3:
                         portal.stand(0)

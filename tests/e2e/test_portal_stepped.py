@@ -36,8 +36,8 @@ def make(tmp_path: Path) -> Iterator[Make]:
 
 
 def standing(board: PortalBoard, *numbers: int) -> None:
-    board.lay(*numbers)
     board.inside(1)
+    board.lay(*numbers)
 
 
 def closed(board: PortalBoard) -> list[str]:
