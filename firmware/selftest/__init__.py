@@ -1,19 +1,21 @@
 """``python -m firmware selftest``: a board's parts, one numbered step each, with what to check.
 
 Drives no output away from its safe value.  Needs the board's own process stopped (it holds the pins, the
-camera, the reader and the identity at the broker); says so when it is not.
+camera, the reader and the identity at the broker); says so, and touches nothing, when it is not.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from pathlib import Path
 from typing import Any
 
-from firmware.boardfile import load, load_site
-from firmware.boardschema import Board
+from firmware.boardfile import BoardFileError, load, load_site
+from firmware.boardschema import Board, Site
 from firmware.loop import Guard
+from firmware.run import FolderHeld, hold
 from firmware.selftest.bench import Bench, Result, Step
 from firmware.selftest.frames import camera
 from firmware.selftest.lines import pins
@@ -52,8 +54,24 @@ def steps_of(board: Board) -> tuple[tuple[str, Step], ...]:
 
 
 def selftest(path: Path, site_path: Path, show_code: bool = False) -> int:
-    """Print one line per step; exit code 1 when an essential one failed. Raises BoardFileError."""
+    """Print one line per step; exit code 1 when an essential one failed. Raises BoardFileError, also while
+    the board's own process runs."""
     board, site = load(path), load_site(site_path)
+    folder: int | None = None
+    try:
+        folder = hold(site_path, Path(site.data))
+    except FolderHeld:
+        raise
+    except BoardFileError:
+        pass  # the step "disk" says it
+    try:
+        return _run(board, site, show_code)
+    finally:
+        if folder is not None:
+            os.close(folder)
+
+
+def _run(board: Board, site: Site, show_code: bool) -> int:
     loop = asyncio.new_event_loop()
     failures: list[str] = []
     bench = Bench(board, site, loop, Guard(loop, failures.append), show_code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from firmware import run
 from firmware.boardfile import load, load_site
 from firmware.loop import Guard
 from firmware.selftest import READER, lines, reading, selftest, steps_of
@@ -111,6 +113,27 @@ def test_a_reader_that_is_not_there_fails_with_what_to_check(
     assert {name for name, word in said.items() if word == "FAIL"} == {name for name, _ in READER}
     assert "ttyNone" in out
     assert "the port named in the board file" in out
+
+
+def test_nothing_is_touched_while_the_boards_own_program_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "HELD_S", 0.0)
+    path, site = files(tmp_path, "sim-pricepoint.toml")
+    held = run.hold(site, tmp_path / "data")
+    with pytest.raises(run.FolderHeld, match="another board program runs"):
+        selftest(path, site)
+    assert capsys.readouterr().out == ""
+    os.close(held)
+
+
+def test_a_disk_that_is_not_there_fails_as_its_own_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, site = files(tmp_path, "sim-pricepoint.toml")
+    (tmp_path / "data").write_text("a file, no folder")
+    assert selftest(path, site) == 1
+    assert words(capsys.readouterr().out)["disk"] == "FAIL"
 
 
 def test_a_gate_without_a_reader_has_neither_its_steps_nor_prices(tmp_path: Path) -> None:
