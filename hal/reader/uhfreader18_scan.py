@@ -2,8 +2,8 @@
 
 There is no sync byte, so every byte may begin a frame, and one false beginning in 65,536 passes the CRC by
 chance; believing it would swallow whole frames behind it. So a frame is believed at once only if it follows
-another one or a pause and is of a reader heard before, or if that reader's and its content has the shape its
-command demands. Any other must have no rival: no frame at least as credible that begins inside it.
+another one and its reader was heard before or its content has the shape its command demands, or, elsewhere,
+if both hold. Any other must have no rival: no frame at least as credible that begins inside it.
 A frame that lost its last byte on the line passes where the next one's first byte is the same; then both
 are told. Must never raise, and never hold more than a longest frame.
 """
@@ -113,7 +113,7 @@ class Scanner:
     def _rival(self, start: int, frame: bytes, before: int, final: bool) -> bool | None:
         """Does a frame that is at least as credible begin inside this one? None: more bytes will tell."""
         rank = self._rank(frame)
-        if rank == OWN | SHAPED or (before == PAUSE and not self._known):
+        if rank == OWN | SHAPED or (before == FRAME and rank) or (before == PAUSE and not self._known):
             return False
         if self._spare:
             return True
