@@ -26,10 +26,10 @@ $(STAMP): setup.cfg pyproject.toml provisioning/needs.sh
 broker: $(STAMP)
 	@$(BIN)/python -m provisioning.broker_bin >/dev/null
 
-run: $(STAMP) ## Run a shop here: broker, store, simulated gate, portal and price point, a tour, your own pass
+run: $(STAMP) ## Run a shop here: broker, store, gate, portal, price point, a tour, then your own pass
 	@exec $(BIN)/python -m provisioning.launcher $(if $(CAMERA),--camera $(CAMERA))
 
-test: broker ## Run all tests (about 100 s on two cores)
+test: broker ## Run all tests (about four minutes on two cores)
 	$(BIN)/python -m pytest -n 2 -m "not torture" $(ARGS)
 
 torture: broker ## Run the long counts: kills, power cuts, full disks (bounded, ends by itself)
@@ -56,8 +56,9 @@ bench: peers ## Measure everything, as tables (over half an hour)
 	@for file in benchmarks/bench_*.py; do \
 	  echo; echo "== $$file"; PYTHONPATH=. $(BIN)/python "$$file"; done
 
-mutants: $(STAMP) ## Change each row of the gate table and see a scenario fail
+mutants: $(STAMP) ## Change each row of the gate's and the portal's table and see a scenario fail
 	$(BIN)/python -m tests.mutants.gate
+	$(BIN)/python -m tests.mutants.portal
 
 clean: ## Remove what make made (.venv, build, caches)
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
