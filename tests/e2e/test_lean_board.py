@@ -1,6 +1,6 @@
 """A board stays lean: what each role's process has loaded, which threads it runs, and what memory it takes.
 
-The boards run side by side and do their work first: a gate admits, a portal counts, a price point shows.
+The boards run side by side and do their work first: a gate admits, a portal reads, a price point shows.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def count(board: BoardProcess, ears: Ears) -> None:
     board.world.ask(inside=1)
     board.world.ask(tags=[TAG, TAG[:-2] + "86"])
     until(lambda: board.world.ask(status={})["reader"]["polling"], 20, board.log())
-    until(lambda: ears.heard("basket"), 20, board.log())
+    until(lambda: ears.heard("state", state="collecting"), 20, board.log())
 
 
 def price(board: BoardProcess, ears: Ears) -> None:
