@@ -73,7 +73,7 @@ class PortalStation(Station):
         )
         self.reads = RawKeeper(kit.papers, folder)
         rules = DecisionRules(presence=PresenceRules(veto=frozenset(section.veto_antennas)))
-        decision = RecordedDecision(rules, done=self._keep_reads, about=self._about)
+        self._decision = decision = RecordedDecision(rules, done=self._keep_reads, about=self._about)
         self.policy = PortalPolicy(
             decision,
             portal_timing(kit.board),
@@ -146,6 +146,8 @@ class PortalStation(Station):
         if isinstance(answer, Submitted):
             self._reads_name = self._questions.submitted(answer)
             summary.info("basket %s version %d is in the journal", self._reads_name, answer.version)
+            # What was read so far, already now: the power may go before the shopper does.
+            self.reads.keep(self._reads_name, self._decision.so_far(self._loop.time()))
         if isinstance(answer, Submitted | SubmitFailed):
             self.policy_event(answer)
 
