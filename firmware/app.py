@@ -39,7 +39,7 @@ log = logging.getLogger("app")
 RENEW_S = 0.25
 """Outputs are renewed this often; the driver lets them fall safe after hold_limit_s without."""
 CAMERA_QUIET_S = 60.0
-"""A camera that is gone is replaced by its supervisor, which says so each time: the gate goes on. When the
+"""A camera that is gone is replaced by its supervisor, which says so each time: the board goes on. When the
 supervisor itself is silent for so long, the whole program is restarted."""
 DISK_BUSY_S = 20.0
 FIRST_READING_S = 0.3
@@ -166,12 +166,12 @@ class App:
             self.guard.post(self._source, event)
 
     def _input(self, event: Event) -> None:
-        # Before the first reading the gate knows no levels, so a change means nothing to it.
+        # Before the first reading policy knows no levels, so a change means nothing to it.
         if self._reading or not isinstance(event, InputChanged):
             self.station.post(event)
 
     def _first_reading(self) -> None:
-        """The inputs have been stable for longer than any debounce: now the gate may know them."""
+        """The inputs have been stable for longer than any debounce: now policy may know them."""
         self._reading = True
         self.station.levels(self.pins.read())
 

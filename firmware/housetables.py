@@ -16,7 +16,7 @@ from firmware.wire.tables import Snapshot
 
 log = logging.getLogger("tables")
 
-CHECK = "the keys in the shop (python -m store keys list); the gate goes on with those it has"
+CHECK = "the keys in the shop (python -m store keys list); the board goes on with those it has"
 
 
 class Keeper(Protocol):

@@ -1,4 +1,4 @@
-"""The log's own thread: a line is handed over and never waited for, so that a full pipe holds no gate.
+"""The log's own thread: a line is handed over and never waited for, so that a full pipe holds up no board.
 
 When the reader of standard error does not keep up, lines are left out and counted in the next one that
 goes through. ``Seldom`` keeps short what a sender outside could make long.

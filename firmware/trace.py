@@ -1,7 +1,7 @@
 """The trace: every event that reached policy and every order it gave, as JSON lines in a ring of files.
 
 A trace holds no secret: codes are judged before policy sees them, so no payment code and no preimage is
-in it.  Files rotate only while the gate is idle, so each file can be replayed from its first line.
+in it.  Files rotate only while policy is at rest, so each file can be replayed from its first line.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class TraceWriter:
         self._fresh = True
         self._gap = False
         self.lost = 0
-        """Times that events are missing: the disk failed, or the gate never came to rest."""
+        """Times that events are missing: the disk failed, or policy never came to rest."""
 
     def begin(self) -> None:
         """Called before an event is handled: a new file begins with the policy as it is now."""
@@ -93,7 +93,7 @@ class TraceWriter:
             self.failed()
 
     def failed(self) -> None:
-        """Events are missing from here on: the next file begins when the gate is at rest."""
+        """Events are missing from here on: the next file begins when policy is at rest."""
         self._gap = True
         self.lost += 1
 

@@ -1,7 +1,7 @@
 """The board's side of the link: state and health out, commands, tables, claims in. Loop thread.
 
 Records go by themselves (``firmware.sync.link``); this module says what the board is, obeys commands that
-are fresh, and answers claims between gates.  With no link it stays quiet and the gate works on.
+are fresh, and answers claims between gates.  With no link it stays quiet and the board works on.
 """
 
 from __future__ import annotations

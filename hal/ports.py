@@ -143,7 +143,7 @@ OUTPUTS: Mapping[str, str] = {
 
 
 class Pins(Protocol):
-    """All inputs and outputs of one gate. Constructed at the safe values."""
+    """All inputs and outputs of one board. Constructed at the safe values."""
 
     def start(self, post: Post) -> None:
         """Begin to report debounced changes."""

@@ -1,6 +1,6 @@
 """The journal as the link sees it, each call on the disk worker.
 
-A failed disk is an answer, not an exception: the link asks again later, the gate goes on.
+A failed disk is an answer, not an exception: the link asks again later, the board goes on.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ __all__ = ["Arrived", "JournalPort", "Link", "LinkDown", "LinkEvent", "LinkSetti
 
 log = logging.getLogger("link")
 
-TAKE = 16  # happenings handled in one turn: a backlog must not hold the gate's loop
+TAKE = 16  # happenings handled in one turn: a backlog must not hold the board's loop
 SETTLE_S = 0.2  # after SUBACK: retained acks and store status come before the first record goes
 OVERHEAD = 64  # bytes of a PUBLISH besides topic and payload, generously
 DIAL_S = 20.0  # from dialling to SUBACK
@@ -128,7 +128,7 @@ class Link:
 
     def check_pulse(self) -> None:
         """Call every second. A connection whose thread stands still is given up for a new one, which the
-        board shows as a lost link; the gate needs no restart for it. Dialling is bounded by itself."""
+        board shows as a lost link; the board needs no restart for it. Dialling is bounded by itself."""
         if self.up and self._session is not None and self._now() - self._session.alive_at > HUNG_S:
             self._lost(f"the network thread has stood still for {HUNG_S:g} s")
 

@@ -1,1 +1,1 @@
-"""Drivers of gate inputs and outputs."""
+"""Drivers of a board's inputs and outputs."""

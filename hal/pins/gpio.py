@@ -1,8 +1,8 @@
-"""The gate's pins on gpiozero: debounced inputs, and outputs that fall safe by themselves.
+"""The board's pins on gpiozero: debounced inputs, and outputs that fall safe by themselves.
 
 Levels are re-read every 100 ms; edges only make that prompt, because lgpio loses edges in bursts and
 its callbacks come on its own thread. A level that cannot be read is reported as a lost device: no value
-is ever guessed. Nothing here may decide anything about the gate.
+is ever guessed. Nothing here may decide what an input means or an output does.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hal.ports import DeviceBack, DeviceLost, DeviceNote, Event, InputChanged, P
 __all__ = ["GpioPins", "PinIn", "PinOut", "PinsError", "assert_safe", "open_pins"]
 
 POLL_S = 0.1
-CHECK = "the wiring and supply of the board's inputs; then restart the controller"
+CHECK = "the wiring and supply of the board's inputs; then restart the board's program"
 
 
 def open_pins(
@@ -36,7 +36,7 @@ def open_pins(
     fault: Fault | None = None,
     poll_s: float = POLL_S,
 ) -> GpioPins:
-    """The pins of one gate on the named factory; every output is at its safe value on return.
+    """The pins of one board on the named factory; every output is at its safe value on return.
 
     ``work_dir`` is lgpio's writable folder (needed for "lgpio" only). ``fault`` is told of failures on
     other threads. ``hold_timer=False`` for stepped time. Raises ``PinsError``.

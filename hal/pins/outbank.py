@@ -1,4 +1,4 @@
-"""All outputs of one gate: claimed safe, dropped to safe when policy stops renewing them.
+"""All outputs of one board: claimed safe, dropped to safe when policy stops renewing them.
 
 The hold limits are enforced by an own thread ("hold-timer"), so also when the loop hangs; in stepped
 tests ``tick`` is called instead. Every method may be called from any thread; ``safe`` never raises and
@@ -124,7 +124,7 @@ class OutputBank:
         except Exception as error:
             raise PinsError(
                 f"output {name} (GPIO {out.pin}) cannot be driven: {error}; "
-                f"check that no other process took the pin, then restart the controller"
+                f"check that no other process took the pin, then restart the board's program"
             ) from error
         self._value[name] = active
         if active == out.safe_value:
@@ -151,7 +151,7 @@ class OutputBank:
 def assert_safe(outs: Iterable[PinOut], factory: Factory) -> list[str]:
     """Drive every output to its safe level; returns what failed (empty = all safe), never raises.
 
-    For ExecStopPost: the controller is dead and may have left its outputs driven. The pins are left
+    For ExecStopPost: the board's program is dead and may have left its outputs driven. The pins are left
     claimed; when this process ends the kernel keeps the safe level or drops to the hardware pull.
     """
     failed: list[str] = []

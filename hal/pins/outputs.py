@@ -1,4 +1,4 @@
-"""What a gate's pins are and how a logical value becomes a level. Pure.
+"""What a board's pins are and how a logical value becomes a level. Pure.
 
 Board files give one ``PinIn`` or ``PinOut`` per wire; policy only ever sees logical values (see
 ``hal.ports.INPUTS`` and ``OUTPUTS``). Nothing here may touch a pin, a clock or a thread.

@@ -1,7 +1,7 @@
 """Does this Raspberry Pi let go of its outputs when a process dies? Reads files only.
 
 Raspberry Pi kernels keep the GPIO outputs of a dead process driven unless ``strict_gpiod`` is set: a
-controller that is killed would leave the lock's relay as it was. Must never raise and never write.
+program that is killed would leave the lock's relay as it was. Must never raise and never write.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ def strict_gpiod_warning(root: Path = Path("/")) -> str | None:
         return None
     if not value:
         return (
-            f"cannot tell whether GPIO outputs fall back when the controller dies "
+            f"cannot tell whether GPIO outputs fall back when the program dies "
             f"(no {module} parameter): {CURE}"
         )
     return (
-        f"GPIO outputs stay driven when the controller dies ({module}.persist_gpio_outputs={value}): {CURE}"
+        f"GPIO outputs stay driven when the program dies ({module}.persist_gpio_outputs={value}): {CURE}"
     )
 
 
