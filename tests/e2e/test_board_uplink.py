@@ -12,7 +12,6 @@ import pytest
 from firmware.gate.admission import Shop
 from firmware.gate.orders import Note
 from firmware.health import sensors
-from firmware.sync.journal import JournalFault
 from firmware.sync.link import Arrived, LinkUp
 from firmware.wire.commands import Command
 from firmware.wire.record_types import Alarm
@@ -20,7 +19,6 @@ from firmware.worker import InlineWorker
 from tests.support.stepped import SteppedBoard, boards_on
 
 Make = Callable[..., SteppedBoard]
-DEAD = JournalFault("the disk is read-only", "the card; dmesg")
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from hal.sim.scene import place, soften, wall
 NUMERIC, ALPHANUMERIC, BYTE, KANJI = 1, 2, 4, 8
 STRUCTURED_APPEND, FNC1_FIRST, ECI, FNC1_SECOND, HANZI = 3, 5, 7, 9, 13
 _LEVELS = {"L": consts.ERROR_LEVEL_L, "M": consts.ERROR_LEVEL_M, "H": consts.ERROR_LEVEL_H}
-_ALPHANUMERIC = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"
 Bits = list[int]
 
 
@@ -31,15 +30,6 @@ def byte_segment(data: bytes, version: int = 5) -> Bits:
     """Byte mode: mode, count (8 bits up to version 9, else 16), bytes."""
     counted = bits(BYTE, 4) + bits(len(data), 8 if version < 10 else 16)
     return counted + [bit for byte in data for bit in bits(byte, 8)]
-
-
-def alphanumeric_segment(text: str, version: int = 5) -> Bits:
-    """Alphanumeric mode: pairs in 11 bits, a last single one in 6."""
-    found = bits(ALPHANUMERIC, 4) + bits(len(text), 9 if version < 10 else 11)
-    values = [_ALPHANUMERIC.index(c) for c in text]
-    for i in range(0, len(values) - 1, 2):
-        found += bits(values[i] * 45 + values[i + 1], 11)
-    return found + (bits(values[-1], 6) if len(values) % 2 else [])
 
 
 def eci(number: int) -> Bits:
