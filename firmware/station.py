@@ -93,6 +93,7 @@ class Station(ABC):
         self._base: Screen = idle
         self._revert: asyncio.TimerHandle | None = None
         self._beep: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._wanted: dict[str, bool] = {}
         self._outputs = frozenset(kit.pins.outputs())
         self._closed = False
@@ -128,6 +129,10 @@ class Station(ABC):
     @abstractmethod
     def restored(self, opened: Opened, *, lost: bool) -> None:
         """The journal is open. ``lost``: it is new, or was read out of a damaged file."""
+
+    @abstractmethod
+    def tick(self) -> None:
+        """The time that ``wake`` was given has come."""
 
     def answer(self, answer: Committed | CommitFailed | Submitted | SubmitFailed | Claimed) -> None:
         """The recorder's word on a ``Commit`` or a ``Submit``."""
@@ -228,6 +233,22 @@ class Station(ABC):
         """A record of the board itself, such as an alarm."""
         self.recorder.put(note)
 
+    # -- time ------------------------------------------------------------------------------------
+
+    def wake(self, due: float | None) -> None:
+        """Call ``tick`` at ``due``, loop time, and no longer at what was given before; None: not at all."""
+        if self._timer is not None:
+            if due == self._timer.when():
+                return
+            self._timer.cancel()
+            self._timer = None
+        if due is not None:
+            self._timer = self.kit.guard.at(due, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self.tick()
+
     # -- outputs and screen ----------------------------------------------------------------------
 
     def drive(self, name: str, active: bool) -> None:
@@ -276,6 +297,6 @@ class Station(ABC):
     def close(self) -> None:
         """No event, answer or timer drives anything from here on."""
         self._closed = True
-        for timer in (self._revert, self._beep):
+        for timer in (self._revert, self._beep, self._timer):
             if timer is not None:
                 timer.cancel()

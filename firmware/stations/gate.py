@@ -68,7 +68,6 @@ class GateStation(Station):
         self.open_ms = 0.0
         self.open_ms_max = 0.0
         self._house_tables = HouseTables(self)
-        self._timer: asyncio.TimerHandle | None = None
         self._basket_timer: asyncio.TimerHandle | None = None
         self._shown_at: dict[bytes, float] = {}
         self._claimed: dict[int, tuple[bytes, str]] = {}
@@ -198,7 +197,7 @@ class GateStation(Station):
             self.trace.note(event, now, orders, idle)
         for order in orders:
             self._carry_out(order)
-        self._schedule()
+        self.wake(self.policy.deadline())
 
     def answer(self, answer: Committed | CommitFailed | Submitted | SubmitFailed | Claimed) -> None:
         if isinstance(answer, Submitted | SubmitFailed):
@@ -295,18 +294,7 @@ class GateStation(Station):
 
     # -- timers ----------------------------------------------------------------------------------
 
-    def _schedule(self) -> None:
-        due = self.policy.deadline()
-        if self._timer is not None:
-            if due == self._timer.when():
-                return
-            self._timer.cancel()
-            self._timer = None
-        if due is not None:
-            self._timer = self.kit.guard.at(due, self._tick)
-
-    def _tick(self) -> None:
-        self._timer = None
+    def tick(self) -> None:
         self.policy_event(facts.Tick())
 
     def _schedule_basket(self) -> None:
@@ -326,9 +314,8 @@ class GateStation(Station):
 
     def close(self) -> None:
         super().close()
-        for timer in (self._timer, self._basket_timer):
-            if timer is not None:
-                timer.cancel()
+        if self._basket_timer is not None:
+            self._basket_timer.cancel()
         self.claims.close()
 
 

@@ -6,7 +6,6 @@ memory, from the camera to one question to the shop; it goes into no record, tra
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
@@ -84,7 +83,6 @@ class PortalStation(Station):
         self._house_tables = HouseTables(self)
         self._link: Link | None = None
         self._reader: TagReader | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._code: bytes | None = None
         self._questions = Questions(lambda: self._link, self.policy_event, self._later, self.counts)
         self._reads_name = ""
@@ -205,19 +203,8 @@ class PortalStation(Station):
         self._noted.note(event, now, orders)
         self._carry_out(orders)
 
-    def _tick(self) -> None:
-        self._timer = None
+    def tick(self) -> None:
         self.policy_event(facts.Tick())
-
-    def _schedule(self) -> None:
-        due = self.policy.deadline()
-        if self._timer is not None:
-            if due == self._timer.when():
-                return
-            self._timer.cancel()
-            self._timer = None
-        if due is not None:
-            self._timer = self.kit.guard.at(due, self._tick)
 
     def _carry_out(self, orders: list[Asked]) -> None:
         for order in orders:
@@ -237,7 +224,7 @@ class PortalStation(Station):
                     self._tell(order)
                 case Note() | facts.Submit() | facts.CloseBasket() | facts.Paid():
                     self.recorder.put(order)
-        self._schedule()
+        self.wake(self.policy.deadline())
 
     def _say(self, key: str, fields: Mapping[str, object]) -> None:
         items = fields.get("items", ())
@@ -279,8 +266,3 @@ class PortalStation(Station):
         """Named by the basket it led to; a stay without one only by its time."""
         name = self._reads_name or f"left-{self.kit.clock.wall_ms()}"
         self.reads.keep(name, body)
-
-    def close(self) -> None:
-        super().close()
-        if self._timer is not None:
-            self._timer.cancel()

@@ -4,7 +4,6 @@ thread. What is shown, and when, is decided in ``firmware.portal.pricepoint``.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -37,7 +36,6 @@ class PricepointStation(Station):
         self.prices = PriceBook()
         rules = price_rules(kit.board)
         self.policy = PricePoint(rules, self.prices.look, lambda: self.prices.complete, self._today)
-        self._timer: asyncio.TimerHandle | None = None
         self._showing: float | None = None
         """Since when there has been a price, without a pause."""
 
@@ -92,24 +90,16 @@ class PricepointStation(Station):
                 self.kit.tell({"event": order.event, **order.fields})
             elif isinstance(order, Note):
                 self.recorder.put(order)
-        self._schedule()
+        self._note_time()
+        self.wake(self.policy.deadline())
 
-    def _schedule(self) -> None:
+    def _note_time(self) -> None:
         if self.policy.shown is None:
             self._showing = None
         elif self._showing is None:
             self._showing = self._loop.time()
-        due = self.policy.deadline()
-        if self._timer is not None:
-            if due == self._timer.when():
-                return
-            self._timer.cancel()
-            self._timer = None
-        if due is not None:
-            self._timer = self.kit.guard.at(due, self._tick)
 
-    def _tick(self) -> None:
-        self._timer = None
+    def tick(self) -> None:
         self.policy_event(Tick())
 
     def _today(self) -> str | None:
@@ -117,8 +107,3 @@ class PricepointStation(Station):
         if clock.quality() == "unsynced":
             return None
         return datetime.fromtimestamp(clock.wall_ms() / 1000, UTC).astimezone().date().isoformat()
-
-    def close(self) -> None:
-        super().close()
-        if self._timer is not None:
-            self._timer.cancel()
