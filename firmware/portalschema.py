@@ -51,6 +51,9 @@ class PortalSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """The reason of a refused payment is shown so long, s."""
     abandoned_s: Annotated[float, Meta(ge=1, le=60)] = 4.0
     """Whoever is still inside after an unpaid basket begins anew after this, s."""
+    crowd_after_s: Annotated[float, Meta(ge=0.1, le=10)] = 1.0
+    """The sensor of a second person must be active for so long before it counts, s: it may be a beam that
+    everybody breaks who steps in."""
     crowd_s: Annotated[float, Meta(ge=2, le=120)] = 10.0
     """More than one person inside for so long is an alarm, s."""
     unclear_s: Annotated[float, Meta(ge=30, le=1800)] = 180.0

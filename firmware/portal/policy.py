@@ -58,7 +58,7 @@ class PortalPolicy:
     ) -> None:
         self.counters: Counter[str] = Counter()
         self.goods = Goods(kinds, known)
-        self.people = People(timing.left_s)
+        self.people = People(timing.left_s, timing.crowd_after_s)
         self.machine = Machine(timing, lane, self._holds, self._act, table)
         self.till = Till(lane, self.goods, self.counters)
         self.reading = Reading(decision, self.goods, self.counters, self._alarm)
@@ -230,7 +230,8 @@ class PortalPolicy:
             stay.visit = stay.visit_until = None
         if self.machine.state.reads and self.reading.due is not None and now >= self.reading.due:
             word = self.reading.judge(stay, now, self._out)
-            if self.state in READING.split():
+            # With a second person at the way in, a tag that was just found may be theirs.
+            if self.state in READING.split() and not (word == "complete" and self.people.maybe_crowded):
                 self._follow(word)
         if self.till.money.given_up(self.basket, now, self._timing.unclear_s):
             self._follow("given_up")

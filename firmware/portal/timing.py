@@ -18,6 +18,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "ask_s": (2, 60),
     "declined_s": (1, 30),
     "abandoned_s": (1, 60),
+    "crowd_after_s": (0.1, 10),
     "crowd_s": (2, 120),
     "unclear_s": (30, 1800),
     "background_every_s": (1, 600),
@@ -42,6 +43,7 @@ class Timing:
     ask_s: float = 5.0
     declined_s: float = 4.0
     abandoned_s: float = 4.0
+    crowd_after_s: float = 1.0
     crowd_s: float = 10.0
     unclear_s: float = 180.0
     background_every_s: float = 10.0

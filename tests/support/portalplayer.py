@@ -13,6 +13,7 @@ from typing import Any
 
 from firmware.gate.orders import Drive, Note, Tell
 from firmware.portal import facts
+from firmware.portal.reading import LEAST_LOOK_S
 from firmware.portal.table import LANES, TABLE, Table
 from firmware.portal.words import screen_for
 from firmware.wire.epc import from_digital_link
@@ -36,7 +37,8 @@ _PATTERNS = (
     ("lost", r"the inputs are lost"),
     ("reader", r"the reader (works|is lost|is hot|is cool again)"),
     ("shop", r"the shop (opens|closes|is locked down)"),
-    ("person", r"(somebody steps in|a second person steps in|one of them leaves|everybody leaves)"),
+    ("person", r"(somebody steps in|a second person comes near|one of them leaves|everybody leaves)"),
+    ("second", r"a second person steps in"),
     ("gone", r"everybody is gone"),
     ("tags", r"in the portal: (.+)"),
     ("verdict", r"(still reading|that is all|that may not be all)"),
@@ -86,7 +88,7 @@ class Player:
         self.payments: list[facts.AskPay] = []
         self.open: set[int] = set()
         self.unpaid = True
-        self.listens = False
+        self.listens = self.crowded = False
         self.seen = 0
         self.state = ""
 
@@ -202,6 +204,7 @@ class Player:
 
     def do_inputs(self, people: str) -> None:
         many = ("nobody", "one", "two").index(people)
+        self.crowded = many > 1
         self._send(facts.Levels({"occupied": many > 0, "crowded": many > 1, "help": False}))
 
     def do_lost(self) -> None:
@@ -222,12 +225,19 @@ class Player:
     def do_person(self, what: str) -> None:
         for name, active in {
             "somebody steps in": (("occupied", True),),
-            "a second person steps in": (("crowded", True),),
+            "a second person comes near": (("crowded", True),),
             "one of them leaves": (("crowded", False),),
             "everybody leaves": (("crowded", False), ("occupied", False)),
         }[what]:
-            if self.policy.people.crowded or name != "crowded" or active:
+            if self.crowded or name != "crowded" or active:
                 self._send(InputChanged(name, active, self.now))
+            if name == "crowded":
+                self.crowded = active
+
+    def do_second(self) -> None:
+        """And stays for long enough to count."""
+        self.do_person("a second person comes near")
+        self._advance(self.now + 1.0)
 
     def do_gone(self) -> None:
         """And so for long enough."""
@@ -254,8 +264,10 @@ class Player:
         self._look()
 
     def _look(self) -> None:
-        if self.policy.reading.due is not None:
-            self._advance(max(self.now, self.policy.reading.due))
+        reading = self.policy.reading
+        if reading.due is not None:
+            reading.due = min(reading.due, self.now + LEAST_LOOK_S)
+            self._advance(max(self.now, reading.due))
 
     def do_pass(self, number: str) -> None:
         self._send(facts.PassShown(int(number).to_bytes(8, "big"), "entry"))
