@@ -11,13 +11,15 @@ deterministic, so the others cannot differ.
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from itertools import product
-from typing import Any
+from itertools import chain, islice, product
+from typing import Any, NamedTuple
 
 from firmware.portal.alarms import ALARMS
 from firmware.portal.table import LANES, SAME, TABLE, Row, State, Table, check
@@ -27,6 +29,7 @@ from tests.mutants.gate import Key, Mutant, _Watched, _with
 from tests.support.portalplayer import book, play
 from tests.support.scenario import Book, Case
 
+PROCESSES = 2
 SECONDS = 200.0  # of processor time for the whole run; more is reported as a failure
 SCREENS = sorted({state.screen for state in TABLE.states.values()})
 FLAGS = ("reads", "submitted", "visits", "rest")
@@ -175,12 +178,12 @@ def _same_ends(table: Table, lane: str, state: str) -> bool:
 
 def _situations() -> Iterator[frozenset[str]]:
     """The standing conditions of every combination of inputs, reader, shop and people, with nothing open."""
-    for known, reader, shop, inside, crowd in product((False, True), repeat=5):
+    for known, reader, shop, inside, near, crowd in product((False, True), repeat=6):
         holding = {"shop_open" if shop else "shop_closed"}
         holding |= set() if reader else {"no_reader"}
         if known:
             holding.add("crowd_on" if crowd else "crowd_off")
-            holding |= {"occupied"} if inside else set() if crowd else {"vacated"}
+            holding |= {"occupied"} if inside else set() if crowd or near else {"vacated"}
             holding |= {"all_well"} if reader else set()
         else:
             holding.add("no_inputs")
@@ -242,29 +245,43 @@ def killed(found: Book, cases: list[Case], table: Table) -> bool:
     return False
 
 
-def main() -> int:
+class _Result(NamedTuple):
+    dead: Counter[str]
+    spared: Counter[str]
+    alive: list[tuple[str, str]]
+    seconds: float
+
+
+def _part(part: int) -> _Result:
+    """Every mutant whose number leaves ``part`` when it is divided by ``PROCESSES``."""
     began = time.process_time()
+    result = _Result(Counter(), Counter(), [], 0.0)
     found = book()
     by_key: Mapping[Key, list[Case]] = touched(found)
-    dead: Counter[str] = Counter()
-    spared: Counter[str] = Counter()
-    alive: list[tuple[str, str]] = []
-    for mutants in (row_mutants(), state_mutants(), standing_mutants()):
-        for sort, words, key, table in mutants:
-            if _alike(table) if key[0] == "standing" else key[0] == "row" and _confluent(key, table):
-                spared[sort] += 1
-            elif refused(table) or killed(found, by_key.get(key, []), table):
-                dead[sort] += 1
-            else:
-                alive.append((sort, words))
+    mutants = chain(row_mutants(), state_mutants(), standing_mutants())
+    for sort, words, key, table in islice(mutants, part, None, PROCESSES):
+        if _alike(table) if key[0] == "standing" else key[0] == "row" and _confluent(key, table):
+            result.spared[sort] += 1
+        elif refused(table) or killed(found, by_key.get(key, []), table):
+            result.dead[sort] += 1
+        else:
+            result.alive.append((sort, words))
+    return result._replace(seconds=time.process_time() - began)
+
+
+def main() -> int:
+    with ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("spawn")) as pool:
+        parts = list(pool.map(_part, range(PROCESSES)))
+    dead = sum((one.dead for one in parts), Counter[str]())
+    spared = sum((one.spared for one in parts), Counter[str]())
+    alive = [named for one in parts for named in one.alive]
+    took = sum(one.seconds for one in parts)
     survived = Counter(sort for sort, _ in alive)
     print(f"{'mutation of the portal':24}{'killed':>8}{'equivalent':>12}{'survived':>10}")
     for sort in sorted({*dead, *spared, *survived}):
         print(f"{sort:24}{dead[sort]:8}{spared[sort]:12}{survived[sort]:10}")
-    took = time.process_time() - began
     print(f"{'total':24}{dead.total():8}{spared.total():12}{survived.total():10}")
-    rows, lanes = len(TABLE.rows), len(LANES)
-    print(f"{len(found.cases)} scenarios, {rows} rows over {lanes} lanes, {took:.0f} s")
+    print(f"{len(book().cases)} scenarios, {len(TABLE.rows)} rows over {len(LANES)} lanes, {took:.0f} s")
     for sort, words in alive:
         print(f"SURVIVED {sort}: {words}")
     if took > SECONDS:

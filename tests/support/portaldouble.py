@@ -31,6 +31,10 @@ def read(tag: bytes, at: float) -> TagRead:
     return TagRead(tag, 0x3000, 1, -50.0, 200, at)
 
 
+AT_ONCE = 20
+"""Looks that come soon after something new; then it is asked seldom, or a long wait would be all looks."""
+
+
 class ScriptedDecision:
     """Stands where a ``Decision`` stands. A test sets ``kind``, ``reason``, ``items`` and the rest."""
 
@@ -38,6 +42,7 @@ class ScriptedDecision:
         self.calls: list[tuple[Any, ...]] = []
         self.declared: int | None = None
         self.open = False
+        self.looks = 0
         self.clear()
 
     def clear(self) -> None:
@@ -52,6 +57,7 @@ class ScriptedDecision:
         missing: int = 0,
         duplicates: Iterable[bytes] = (),
     ) -> None:
+        self.looks = 0
         self.kind, self.items = kind, tuple(sorted(items))
         self.reason = reason or {"collecting": "reading", "uncertain": "missing"}.get(kind, kind)
         self.missing, self.duplicates = missing, tuple(duplicates)
@@ -61,9 +67,12 @@ class ScriptedDecision:
         if self.declared is not None and kind != "collecting":
             same = len(self.items) == self.declared
             kind, reason = ("complete", "count-matches") if same else ("uncertain", "count-differs")
-        return Verdict(kind, reason, self.items, (), self.missing, 0.0, 0, self.duplicates, now + 0.1)
+        self.looks += 1
+        next_at = now + (0.1 if self.looks <= AT_ONCE else 4.0)
+        return Verdict(kind, reason, self.items, (), self.missing, 0.0, 0, self.duplicates, next_at)
 
     def begin(self, now: float) -> None:
+        self.looks = 0
         self.calls.append(("begin",))
         self.declared, self.open = None, True
 
@@ -73,6 +82,7 @@ class ScriptedDecision:
         self.declared, self.open = None, False
 
     def declare(self, count: int | None) -> None:
+        self.looks = 0
         self.calls.append(("declare", count))
         self.declared = count
 
@@ -83,6 +93,7 @@ class ScriptedDecision:
         self.calls.append(("background", read.epc))
 
     def add_item(self, epc: bytes, now: float) -> None:
+        self.looks = 0
         self.calls.append(("item", epc))
         self.items = tuple(sorted({*self.items, epc}))
 

@@ -1,4 +1,6 @@
-"""Plays tests/scenarios/portal/*.txt against the portal's table: one test per scenario, lane and row."""
+"""Plays tests/scenarios/portal/*.txt against the portal's table: one test per file.
+
+A test for each of the 1,300 would cost more than what it does; every scenario that fails is named."""
 
 from __future__ import annotations
 
@@ -13,9 +15,39 @@ from tests.support.scenario import Case, ScenarioError
 BOOK = book()
 
 
-@pytest.mark.parametrize("case", BOOK.cases, ids=lambda case: case.name)
-def test_scenario(case: Case) -> None:
-    play(BOOK, case)
+def _by_file() -> dict[str, list[Case]]:
+    files: dict[str, list[Case]] = {}
+    for case in BOOK.cases:
+        files.setdefault(case.steps[-1].line.file, []).append(case)
+    return files
+
+
+def _failures(cases: list[Case]) -> list[str]:
+    failed = []
+    for case in cases:
+        try:
+            play(BOOK, case)
+        except Exception as error:
+            failed.append(f"{case.name}\n  {type(error).__name__}: {error}")
+    return failed
+
+
+@pytest.mark.parametrize(
+    ("file", "cases"), _by_file().items(), ids=lambda one: one if type(one) is str else ""
+)
+def test_scenarios(file: str, cases: list[Case]) -> None:
+    failed = _failures(cases)
+    assert not failed, f"{len(failed)} of {len(cases)} scenarios of {file}:\n" + "\n".join(failed)
+
+
+def test_every_scenario_that_fails_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(
+        "Scenario: right\n the reader works\n the portal is starting\n"
+        "Scenario: wrong\n the reader works\n the portal is idle\n"
+    )
+    failed = [one for case in book(tmp_path).cases for one in _failures([case])]
+    assert [one.partition("\n")[0] for one in failed] == ["wrong [store]", "wrong [count]"]
+    assert "a.txt:6" in failed[0]
 
 
 def test_every_state_has_a_way_in_its_lanes() -> None:
