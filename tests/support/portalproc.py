@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from tests.support.boardproc import BOARDS, BoardProcess
 from tests.support.portaldouble import epc
 
 NAME = "portal-1"
+PORTAL = BOARDS / "sim-portal.toml"
 SAID = re.compile(r"basket ([0-9a-f]{16})-([0-9]+) version ([0-9]+) is in the journal")
 
 
@@ -18,11 +18,8 @@ class PortalProcess(BoardProcess):
     """``with PortalProcess(tmp_path, broker.port) as portal:``; counts only, as its board file says."""
 
     def __init__(self, folder: Path, port: int, **changes: Any) -> None:
-        plain = tomllib.loads((BOARDS / "sim-portal.toml").read_text())
-        entry = tomllib.loads((BOARDS / "sim-entry.toml").read_text())
-        gone = {section: None for section in entry if section not in plain}
-        camera = {**plain["camera"], "fps": 10}
-        super().__init__(folder, port, name=NAME, **{**gone, **plain, "camera": camera, **changes})
+        camera = {"fps": 10, **changes.pop("camera", {})}
+        super().__init__(folder, port, name=NAME, file=PORTAL, camera=camera, **changes)
 
     def state(self) -> str | None:
         """ "closed" (what ``start`` waits for) once the world answers; None before."""
