@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from firmware.portal.decision import Decision, DecisionRules
+from firmware.portal.presence_weights import VERSION
 from firmware.rawdecision import remember
 from firmware.rawreads import EPC_FIELDS, VALUE_FIELDS
 from firmware.rawstory import Declared, Gap, Judged, Noted, RawReadsError, Shown, Story
@@ -163,9 +164,12 @@ def _rules(recorded: Any, remarks: list[str]) -> DecisionRules:
     for name in sorted(here - there):
         remarks.append(f"rule {name} is not recorded: this version's default is used")
     try:
-        return msgspec.convert(recorded, DecisionRules)
+        rules = msgspec.convert(recorded, DecisionRules)
     except (msgspec.ValidationError, ValueError) as error:
         raise RawReadsError(f"its rules are not usable here: {error}") from None
+    if rules.presence.weights != VERSION:
+        remarks.append(f"it was judged by tables {rules.presence.weights}; here they are {VERSION}")
+    return rules
 
 
 def _names(rules: Any, prefix: str = "") -> set[str]:

@@ -11,15 +11,9 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from firmware.portal.presence import (
-    CERTAIN,
-    MAX_TAGS,
-    Near,
-    PresenceRules,
-    Track,
-    evidence,
-    prior,
-)
+from firmware.portal.features import alone, facing_away, nats, together
+from firmware.portal.presence import CERTAIN, MAX_TAGS, Near, PresenceRules, Track
+from firmware.portal.presence_weights import WEIGHTS
 from firmware.portal.unseen import Experience, Unseen
 from hal.ports import TagRead
 
@@ -72,14 +66,18 @@ REASONS: dict[str, Reason] = {
 class DecisionRules:
     """Settings of a portal. Seconds unless said otherwise; ``RANGES`` bounds them. Raises ValueError.
 
-    ``sure``: verdict complete when fewer unread tags than this are expected (0.005: one in 200 baskets).
+    ``sure``: verdict complete when fewer items than this are expected to be left out, unread or taken for
+    strays (0.005: one in 200 baskets), and fewer strays than ``charged`` among the items
+    (``charged_level`` where no antenna faces away: strays are then charged more easily).
     ``min_s``: never complete before. ``quiet_s``: nor within this time after a new tag. ``give_up_s``: then
     uncertain. ``empty_s``: nothing read for this long. ``hard``: expected share of hard tags,
     ``strays``: expected number of tags that pass by, both until there is experience.
     ``silence_s``: a longer pause of all reads is the reader's, not the tags'."""
 
     presence: PresenceRules = field(default_factory=PresenceRules)
-    sure: float = 0.005
+    sure: float = 0.007
+    charged: float = 0.01
+    charged_level: float = 0.05
     min_s: float = 0.6
     quiet_s: float = 0.3
     give_up_s: float = 12.0
@@ -98,6 +96,8 @@ class DecisionRules:
 
 RANGES: dict[str, tuple[float, float]] = {
     "sure": (0.0001, 0.5),
+    "charged": (0.0001, 0.5),
+    "charged_level": (0.0001, 0.5),
     "min_s": (0.1, 10.0),
     "quiet_s": (0.0, 10.0),
     "give_up_s": (2.0, 120.0),
@@ -142,9 +142,10 @@ class Decision:
     def _clear(self, now: float) -> None:
         self._tracks: dict[bytes, Track] = {}
         self._alone: dict[bytes, float] = {}
+        self.chances: dict[bytes, float] = {}
+        """Of every tag heard, how likely it is in the portal, as of the last ``judge``."""
         self._changed: set[bytes] = set()
-        self._counted, self._swept = 0, now
-        self._antennas: set[int] = set()
+        self._swept = now
         self._unseen = Unseen(self._experience.hard)
         self._declared: int | None = None
         self._overflow = False
@@ -188,7 +189,6 @@ class Decision:
             return
         self._pass(read.at)
         self._last_read = max(self._last_read, read.at)
-        self._antennas.add(read.antenna)
         track = self._track(read.epc, read.at)
         if track is not None:
             track.add(read, self.rules.presence.veto)
@@ -237,26 +237,36 @@ class Decision:
     def judge(self, now: float) -> Verdict:
         """The verdict at ``now``. Costs O(tags); raises nothing."""
         rules = self.rules
-        weights = self._sort()
+        weights = self.chances = self._sort()
         items: list[bytes] = []
         weak: list[bytes] = []
         strays = 0
         newest = self._began
         looks: dict[int, float] = {}
+        left_out = charged = 0.0
         # In an order of their own, or the sums would hang on the order of reads.
         for epc, track in sorted(self._tracks.items()):
+            inside = weights[epc]
+            if track.state == "in":
+                items.append(epc)
+                charged += 1.0 - inside
+            else:
+                left_out += inside
+            if track.looks and inside > 0.001:
+                looks[track.looks] = looks.get(track.looks, 0.0) + inside
             if track.state == "out":
                 strays += 1
                 continue
-            (items if track.state == "in" else weak).append(epc)
+            if track.state == "weak":
+                weak.append(epc)
             newest = max(newest, track.first)
-            if track.looks:
-                looks[track.looks] = looks.get(track.looks, 0.0) + weights[epc]
         waited = self._heard_s + min(max(0.0, now - self._heard_at), max(0.0, rules.silence_s))
         unseen = self._unseen.estimate(looks, waited)
-        found, unsure = tuple(sorted(items)), tuple(sorted(weak))
+        found, unsure = tuple(items), tuple(weak)
         more = unseen + sum(weights[epc] for epc in unsure)
-        kind, reason = self._decide(now, waited, newest, unseen, found, unsure, more)
+        worst = rules.charged if rules.presence.veto else rules.charged_level
+        sure = unseen + left_out < rules.sure and charged < worst
+        kind, reason = self._decide(now, waited, newest, unseen, sure, found, unsure, more)
         if kind == "complete" and unsure:
             # Only a count that matches closes with weak tags about: they are not the shopper's.
             strays, unsure = strays + len(unsure), ()
@@ -272,39 +282,60 @@ class Decision:
         return Verdict(kind, reason, found, unsure, max(0, missing), unseen, strays, duplicates, now + step)
 
     def _sort(self) -> dict[bytes, float]:
-        """Every tag's state by its evidence and by what the others are; returns how much of it is inside."""
+        """Every tag's state by what it showed and what the others are; returns the chance that it is in."""
         rules = self.rules.presence
         heard = self._last_read
-        antennas = len(self._antennas | rules.veto) or 1
-        alone = self._alone
+        own = self._alone
         changed, self._changed = self._changed, set()
-        if antennas != self._counted or heard - self._swept >= 0.5:
-            # Silence is evidence too, and so is a further antenna.
-            changed, self._counted, self._swept = set(self._tracks), antennas, heard
+        if heard - self._swept >= 0.5:
+            # Silence is evidence too.
+            changed, self._swept = set(self._tracks), heard
         for epc in changed:
-            alone[epc] = evidence(self._tracks[epc], self._near.heard(epc), rules, antennas, heard)
+            track = self._tracks[epc]
+            self._showing(epc, track, heard)
         inside = strays = near_now = 0
-        for epc, nats in alone.items():
-            if nats >= 2.0:
+        for epc, value in own.items():
+            if value >= 2.0:
                 inside += 1
-            elif nats <= -2.0:
+            elif value <= -2.0:
                 if self._near.heard(epc) is None:
                     strays += 1
                 else:
                     near_now += 1
         self._strays = strays
-        base = prior(inside, strays + self._experience.strays, near_now)
-        weights: dict[bytes, float] = {}
-        for epc, nats in alone.items():
+        usual = self._experience.strays
+        sure = rules.sure_in if rules.veto else rules.level_in
+        chances: dict[bytes, float] = {}
+        for epc, value in own.items():
             track = self._tracks[epc]
-            total = nats if abs(nats) >= CERTAIN else nats + base
-            sure_in = (rules.sure_in if rules.veto else rules.level_in) - (
-                rules.hold if track.state == "in" else 0.0
-            )
+            total = value
+            if abs(value) < CERTAIN:
+                stray = value <= -2.0 and self._near.heard(epc) is None
+                others = inside - (value >= 2.0), strays - stray, near_now
+                total = nats(together(value, *others, usual), WEIGHTS[self._tables(track)])
+            if track.inside(rules.veto) or track.shown:
+                sure_in = sure - (rules.hold if track.state == "in" else 0.0)
+            else:
+                sure_in = math.inf
             sure_out = rules.sure_out + (rules.hold if track.state == "out" else 0.0)
             track.state = "in" if total >= sure_in else "out" if total <= sure_out else "weak"
-            weights[epc] = 1.0 if track.state == "in" else 1.0 / (1.0 + math.exp(-max(-30.0, total)))
-        return weights
+            chances[epc] = 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, total))))
+        return chances
+
+    def _tables(self, track: Track) -> str:
+        raw = "raw" if track.rawonly else ""
+        return raw + ("veto" if self.rules.presence.veto else "single")
+
+    def _showing(self, epc: bytes, track: Track, heard: float) -> None:
+        rules = self.rules.presence
+        if track.shown:
+            self._alone[epc] = CERTAIN
+            return
+        if facing_away(track, rules):
+            self._alone[epc] = -CERTAIN
+            return
+        showing = alone(track, self._near.heard(epc), rules, self._began, heard)
+        self._alone[epc] = nats(showing, WEIGHTS[self._tables(track)])
 
     def _decide(
         self,
@@ -312,6 +343,7 @@ class Decision:
         waited: float,
         newest: float,
         unseen: float,
+        sure: bool,
         found: tuple[bytes, ...],
         weak: tuple[bytes, ...],
         more: float,
@@ -327,7 +359,7 @@ class Decision:
                 return "complete", "count-matches"
             if settled and not weak and (late or (unseen < rules.sure and len(found) > self._declared)):
                 return "uncertain", "count-differs"
-        elif settled and found and not weak and unseen < rules.sure:
+        elif settled and found and not weak and sure:
             return "complete", "complete"
         if not late:
             if not found and not weak and now - self._began >= rules.empty_s:

@@ -108,6 +108,5 @@ class Unseen:
 
 
 def _mean(expected: float, seen: float, miss: float) -> float:
-    """Tags of one rate, read or not: the expectation corrected by what was seen (gamma prior), or what was
-    seen scaled up by the share that cannot have been seen yet, whichever is more."""
-    return max((TRUST * expected + seen) / (TRUST + 1.0 - miss), seen / (1.1 - miss))
+    """Tags of one rate, read or not: the expectation corrected by what was seen (gamma prior)."""
+    return (TRUST * expected + seen) / (TRUST + 1.0 - miss)

@@ -92,7 +92,7 @@ def test_a_handbag_of_twenty_clothes() -> None:
     assert (verdict.kind, verdict.reason) == ("complete", "complete")
     assert verdict.items == items(1, 20)
     assert verdict.missing == 0
-    assert verdict.unseen < 0.005
+    assert verdict.unseen < DecisionRules().sure
     assert verdict.weak == ()
 
 
@@ -477,6 +477,8 @@ def test_contradicting_levels_are_refused() -> None:
         PresenceRules(sure_in=-5.0)
     with pytest.raises(ValueError, match="veto_in_db"):
         PresenceRules(veto_in_db=-10.0)
+    with pytest.raises(ValueError, match="even_dbm"):
+        PresenceRules(even_dbm=58.0)
     with pytest.raises(ValueError, match="approach_s"):
         PresenceRules(approach_s=0.0)
 
