@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,17 @@ CODE = "134567890123456789"
 EACH_FEN = 100
 
 
+SHORT = {"pay_s": 10, "answer_s": 5, "ask_s": 2, "unclear_s": 30, "declined_s": 1, "crowd_s": 2}
+"""The module sends through every stepped second: the shortest waits that a board file may ask for."""
+
+
 class PortalBoard(SteppedBoard):
-    def __init__(self, data: Path, lane: str, **change: Any) -> None:
+    """``portal``: further keys of that section."""
+
+    def __init__(self, data: Path, lane: str, portal: Mapping[str, Any] | None = None, **change: Any) -> None:
         display = {"display": {"driver": "png", "path": str(data / "screen.png")}} if lane == "store" else {}
-        super().__init__(data, file="sim-portal.toml", portal={"payment": lane}, **display, **change)
+        section = {**SHORT, "payment": lane, **(portal or {})}
+        super().__init__(data, file="sim-portal.toml", portal=section, **display, **change)
 
     def lay(self, *numbers: int) -> None:
         """Exactly these items are in the portal."""
@@ -118,5 +125,3 @@ class Shop:
 
     def pay_questions(self) -> list[dict[str, Any]]:
         return [json.loads(one.payload) for one in self.asked if one.name == "pay"]
-
-

@@ -210,7 +210,7 @@ class Run:
 
 
 @pytest.mark.parametrize("lane", LANES)
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rounds=ROUNDS)
 def test_whatever_happens(lane: str, rounds: list[tuple[int, list[Any]]]) -> None:
     run = Run(lane)
