@@ -11,7 +11,7 @@ import ipaddress
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Struct
@@ -39,6 +39,7 @@ NO_SITE_FILE = (
     "; name one with --site: `make run` writes build/run/site.toml, "
     "install.sh writes /etc/tallygate/site.toml"
 )
+WRONG_CHOICE = "Invalid enum value "
 
 T = TypeVar("T", bound=Struct)
 
@@ -123,6 +124,8 @@ def _load(path: Path, kind: type[T], if_missing: str = "") -> T:
         key = where.strip("`").removeprefix("$.") or "top level"
         if "[...]" in key:
             key = key.replace("[...]", f".{_bad_entry(data, key, kind)}")
+        if reason.startswith(WRONG_CHOICE):
+            reason = f"{reason.removeprefix(WRONG_CHOICE)} is none of {_choices(kind, key)}"
         raise BoardFileError([f"{path}: {key}: {reason}"]) from None
 
 
@@ -138,6 +141,18 @@ def _bad_entry(data: dict[str, Any], key: str, kind: type[Struct]) -> str:
         except msgspec.ValidationError:
             return str(name)
     return "NAME"
+
+
+def _choices(kind: type[Struct], key: str) -> str:
+    """What may stand at ``key``, a choice: the library says only that another thing stands there."""
+    hint: Any = kind
+    for part in key.split("."):
+        if get_origin(hint) is dict:
+            hint = get_args(hint)[1]
+        else:
+            hint = get_type_hints(next(_structs(hint)))[part]
+    choice = next(part for part in (hint, *get_args(hint)) if get_origin(part) is Literal)
+    return ", ".join(map(repr, get_args(choice)))
 
 
 def _unknown_keys(data: Any, kind: type[Struct], where: str) -> Iterator[str]:

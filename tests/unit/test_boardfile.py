@@ -57,6 +57,13 @@ def test_shipped_files_load(path: Path) -> None:
             ["GPIO 5 is already used by pins.inputs.leaf"],
         ),
         ("buzzer = { pin = 25 }", "buzzer = { pin = 99 }", ["pins.outputs.buzzer.pin", "27"]),
+        (
+            'port = "sim"',
+            'port = "sim"\nregion = "mars"',
+            ["reader.region: 'mars' is none of 'cn900', 'cn800', 'us'"],
+        ),
+        ('fail = "safe"', 'fail = "open"', ["pins.outputs.release.fail: 'open' is none of 'safe', 'secure'"]),
+        ('driver = "simulated"', "driver = 7", ["camera.driver"]),
         ("motor = true", "open_s = 99", ["gate.open_s", "10.0"]),
         ("motor = true", 'open_s = "fast"', ["gate.open_s", "float"]),
         ("motor = true", "stuck_s = 20.0", ["gate: ", "stuck_s"]),
