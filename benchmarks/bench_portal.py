@@ -3,7 +3,7 @@
 python benchmarks/bench_portal.py [--quick] [--baskets N] [--processes N]
 
 The model and what it assumes: benchmarks/portal_model.py (printed below). Seeds: tuning used ``tune-...``,
-the figures here use ``final-...``, which nothing else uses. Baskets come in rows of ``ROW`` shoppers
+the figures here use ``last-...``, which nothing else uses. Baskets come in rows of ``ROW`` shoppers
 through one portal, which learns from them, beginning with no experience. Prints markdown.
 """
 
@@ -52,7 +52,7 @@ def row(job: Job) -> tuple[Cell, int | None, list[Outcome]]:
     decision = Decision(rules_for(cell))
     said = None if off is None else cell.tags + cell.silent + off
     done = [
-        run(cell, f"final-{first + i}", decision=decision, clock=100.0 * (i + 1), declared=said, peers=peers)
+        run(cell, f"last-{first + i}", decision=decision, clock=100.0 * (i + 1), declared=said, peers=peers)
         for i in range(number)
     ]
     return cell, off, done
@@ -86,9 +86,9 @@ def main() -> None:
     began = time.monotonic()
     title(f"The portal's decision, {number} baskets a cell, {len(MAIN)} cells")
     print((portal_model.__doc__ or "").strip().partition("\n\n")[2], "\n", flush=True)
-    # The fixed rules need long recordings: on every cell, but a tenth of the baskets for each.
+    # The fixed rules need long recordings: on every cell, but a part of the baskets for each.
     found = measure(jobs(MAIN, number, None, False), given.processes)
-    peers = measure(jobs(MAIN, max(10, number // 10), None, True), given.processes)
+    peers = measure(jobs(MAIN, max(10, number // 5), None, True), given.processes)
     portal_tables.pooled(found)
     portal_tables.quiet(peers)
     portal_tables.worst(found)

@@ -75,8 +75,8 @@ class DecisionRules:
     ``silence_s``: a longer pause of all reads is the reader's, not the tags'."""
 
     presence: PresenceRules = field(default_factory=PresenceRules)
-    sure: float = 0.007
-    charged: float = 0.01
+    sure: float = 0.006
+    charged: float = 0.008
     charged_level: float = 0.05
     min_s: float = 0.6
     quiet_s: float = 0.3

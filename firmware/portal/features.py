@@ -17,9 +17,10 @@ from firmware.portal.presence import Level, PresenceRules, Track
 
 EVEN_DBM, VETO_IN_DB = -58.0, 15.0
 """What the tables were learned with."""
-FAINT_DB = -8.0
-"""Against ``even_dbm``: a tag in the portal is fainter than this on an antenna that faces away, when it is so
-weak inside that only that one hears it."""
+CLEAR_DB = 4.0
+"""Against ``even_dbm``: what only an antenna that faces away hears, and this well, is certainly out there."""
+LAY_LOOKS = 8
+"""Heard that often before the shopper came, a tag lay there; else somebody may have carried it past."""
 
 
 class Axes(NamedTuple):
@@ -153,10 +154,10 @@ def alone(track: Track, near: Level | None, rules: PresenceRules, began: float, 
 
 
 def facing_away(track: Track, rules: PresenceRules) -> bool:
-    """Heard only by an antenna that faces away, and well: hard tags in the portal are faint there."""
+    """Heard only by an antenna that faces away, and well: weak tags in the portal are faint there."""
     if track.rawonly or not track.ears or track.inside(rules.veto):
         return False
-    return track.heard(rules.veto, outside=True)[2] > rules.even_dbm + FAINT_DB
+    return track.heard(rules.veto, outside=True)[2] > rules.even_dbm + CLEAR_DB
 
 
 def _near(found: Showing, near: Level, level: float | None, away: float | None, rules: PresenceRules) -> None:
@@ -166,7 +167,7 @@ def _near(found: Showing, near: Level, level: float | None, away: float | None, 
     before = max((value for port, value in near.best.items() if port not in veto), default=None)
     before_away = max((value for port, value in near.best.items() if port in veto), default=None)
     looks = float(near.looks)
-    if level is not None and before is not None:
+    if level is not None and before is not None and near.looks >= LAY_LOOKS:
         rise = level - before
         turn = before_away - away if before_away is not None and away is not None else -math.inf
         if rise >= rules.rise_db or (rise >= 0.0 and rise + turn >= 1.5 * rules.rise_db):

@@ -15,7 +15,7 @@ RATES = tuple(0.3 * 1.5**step for step in range(14))
 """Reads per second, 0.3 to 58."""
 _LOG = tuple(math.log(rate) for rate in RATES)
 _EM_STEPS = 3
-TRUST = 3.0
+TRUST = 6.0
 """Baskets that the expectation is worth beside this one's reads."""
 
 
@@ -24,11 +24,11 @@ SLOW_READS_PER_S = 3.0
 
 
 def slow_share(rate: float, hard: float) -> float:
-    """Tags of this rate per tag in the basket, before anything is read: ``hard`` of 1 to 3 reads/s, fewer of
-    slower ones (they would take longer than a shopper waits), and a trace of every faster one."""
+    """Tags of this rate per tag in the basket, before anything is read: ``hard`` of 1.1 to 3 reads/s, fewer
+    of slower ones (they would take longer than a shopper waits), and a trace of every faster one."""
     if rate > 3.5:
         return 0.002
-    return hard / 3.0 if rate >= 0.9 else hard / 3.0 * (rate / 0.9) ** 5
+    return 0.4 * hard if rate >= 1.1 else 0.4 * hard * (rate / 1.1) ** 5
 
 
 class Experience:
@@ -38,7 +38,7 @@ class Experience:
     not known to lie near, and are not in the basket, either."""
 
     KEEP = 0.97
-    TAGS = 60.0
+    TAGS = 30.0
     BASKETS = 4.0
     """What the first expectations are worth beside what was counted."""
 
@@ -48,9 +48,9 @@ class Experience:
 
     @property
     def hard(self) -> float:
-        """Share of hard tags to expect; never below a fifth of the first expectation."""
+        """Share of hard tags to expect; never below a tenth of the first expectation."""
         share = (self._hard * self.TAGS + self._slow) / (self.TAGS + self._tags)
-        return min(0.5, max(self._hard / 5.0, share))
+        return min(0.5, max(self._hard / 10.0, share))
 
     @property
     def strays(self) -> float:

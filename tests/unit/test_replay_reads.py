@@ -280,7 +280,7 @@ def test_bad_log_is_one_sentence_and_exit_code_2(
 
 def test_rules_used_are_those_of_the_file() -> None:
     portal = Portal(0, seed=4, rules=replace(RULES, empty_s=0.7))
-    portal.field.add(SimTag(epc(1), level_dbm=-60.0, gains_db=(-40, -40, 0)))  # only to let time pass
+    portal.field.add(SimTag(epc(1), level_dbm=-50.0, gains_db=(-40, -40, 0)))  # only to let time pass
     portal.run(2.0)
     story = decode(portal.log)
     assert run_again(story).difference is None
