@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from firmware.boardschema import Board, Site
 from firmware.loop import Guard
+from hal.ports import DeviceLost, Event
 
 if TYPE_CHECKING:
     from firmware.selftest.reading import Heard
@@ -51,6 +52,11 @@ class Bench:
 
     def wait(self, seconds: float) -> None:
         self.until(lambda: False, seconds)
+
+
+def lost(events: Sequence[Event]) -> DeviceLost | None:
+    """What the driver says it lacks, if it said so."""
+    return next((event for event in events if isinstance(event, DeviceLost)), None)
 
 
 Step = Callable[[Bench], Result]

@@ -10,9 +10,9 @@ from firmware.gate.admission import judge as judge_at_gate
 from firmware.hardware import camera_source, wall_clock
 from firmware.portal.facts import CodeRefused
 from firmware.portal.shown import judge as judge_at_portal
-from firmware.selftest.bench import Bench, Result
+from firmware.selftest.bench import Bench, Result, lost
 from firmware.wire.refusals import Refusal
-from hal.ports import CodeSeen, DeviceLost, Event, Progress
+from hal.ports import CodeSeen, Event, Progress
 
 FRAMES = 10
 CAMERA_S = 20.0
@@ -30,13 +30,10 @@ def camera(bench: Bench) -> Result:
     def frames() -> int:
         return max((event.count for event in events if isinstance(event, Progress)), default=0)
 
-    def lost() -> DeviceLost | None:
-        return next((event for event in events if isinstance(event, DeviceLost)), None)
-
     try:
-        bench.until(lambda: frames() >= FRAMES or lost() is not None, CAMERA_S)
+        bench.until(lambda: frames() >= FRAMES or lost(events) is not None, CAMERA_S)
         took = time.monotonic() - first
-        gone = lost()
+        gone = lost(events)
         if gone is not None:
             return Result(False, gone.reason, gone.check)
         if frames() < FRAMES:

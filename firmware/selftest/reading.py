@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from firmware.boardschema import ReaderSection
 from firmware.hardware import open_reader
-from firmware.selftest.bench import Bench, Result
-from hal.ports import DeviceCondition, DeviceLost, DeviceNote, Event, TagRead
+from firmware.selftest.bench import Bench, Result, lost
+from hal.ports import DeviceCondition, DeviceNote, Event, TagRead
 
 SET_UP_S = 12.0
 LISTEN_S = 3.0
@@ -51,12 +51,9 @@ def reader(bench: Bench) -> Result:
     began = bench.loop.time()
     bench.loop.call_soon(driver.start, events.append)
 
-    def lost() -> DeviceLost | None:
-        return next((event for event in events if isinstance(event, DeviceLost)), None)
-
     try:
-        bench.until(lambda: driver.ready or lost() is not None, SET_UP_S)
-        gone = lost()
+        bench.until(lambda: driver.ready or lost(events) is not None, SET_UP_S)
+        gone = lost(events)
         if gone is not None:
             return Result(False, gone.reason, gone.check)
         if not driver.ready:
@@ -78,7 +75,7 @@ def reader(bench: Bench) -> Result:
             LISTEN_S,
             module is not None,
         )
-        gone = lost()
+        gone = lost(events)
         if gone is not None:
             return Result(False, f"lost while it listened: {gone.reason}", gone.check)
     finally:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from firmware.hardware import open_display
 from firmware.pricebook import PriceBook
-from firmware.selftest.bench import Bench, Result
+from firmware.selftest.bench import Bench, Result, lost
 from firmware.sync.table_file import TableFault, TableFile
 from firmware.wire.pricelist import TABLE
 from firmware.wire.tables import SPECS
-from hal.ports import DeviceLost, Event, Screen
+from hal.ports import Event, Screen
 
 DISPLAY_S = 10.0
 TABLES = "tables.sqlite"
@@ -28,12 +28,9 @@ def display(bench: Bench) -> Result:
     wanted = Screen("wait", ("Self-test", bench.site.board, "This screen works"))
     screen.show(wanted)
 
-    def lost() -> DeviceLost | None:
-        return next((event for event in events if isinstance(event, DeviceLost)), None)
-
     try:
-        bench.until(lambda: screen.shown == wanted or lost() is not None, DISPLAY_S)
-        gone = lost()
+        bench.until(lambda: screen.shown == wanted or lost(events) is not None, DISPLAY_S)
+        gone = lost(events)
         if gone is not None:
             return Result(False, gone.reason, gone.check)
         if screen.shown != wanted:
