@@ -34,9 +34,7 @@ def strict_gpiod_warning(root: Path = Path("/")) -> str | None:
             f"cannot tell whether GPIO outputs fall back when the program dies "
             f"(no {module} parameter): {CURE}"
         )
-    return (
-        f"GPIO outputs stay driven when the program dies ({module}.persist_gpio_outputs={value}): {CURE}"
-    )
+    return f"GPIO outputs stay driven when the program dies ({module}.persist_gpio_outputs={value}): {CURE}"
 
 
 def _text(path: Path) -> str:
