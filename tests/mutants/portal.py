@@ -21,7 +21,7 @@ from dataclasses import replace
 from itertools import chain, islice, product
 from typing import Any, NamedTuple
 
-from firmware.portal.alarms import ALARMS
+from firmware.portal.alarms import ALARMS, EVERY_S
 from firmware.portal.table import LANES, SAME, TABLE, Row, State, Table, check
 from firmware.portal.timing import RANGES
 from firmware.wire.record_types import CLOSED_WHY
@@ -132,6 +132,8 @@ def standing_mutants() -> Iterator[Mutant]:
 
 # -- what nobody could notice ------------------------------------------------------------------------
 
+EMPTY = ("starting", "blind", "no-reader", "closed", "crowded", "packed")
+"""States in which nothing is open, and nothing remembered of a shopper."""
 NEVER_TOGETHER = (
     {"crowd_on", "vacated"},
     {"crowd_on", "crowd_off"},
@@ -173,7 +175,7 @@ def _alike(table: Table) -> bool:
 
 
 def _same_ends(table: Table, lane: str, state: str) -> bool:
-    return all(_ends(TABLE, lane, state, one) == _ends(table, lane, state, one) for one in _situations())
+    return all(_ends(TABLE, lane, state, one) == _ends(table, lane, state, one) for one in SITUATIONS)
 
 
 def _situations() -> Iterator[frozenset[str]]:
@@ -188,6 +190,9 @@ def _situations() -> Iterator[frozenset[str]]:
         else:
             holding.add("no_inputs")
         yield frozenset(holding)
+
+
+SITUATIONS = tuple(set(_situations()))
 
 
 def _ends(table: Table, lane: str, state: str, holding: frozenset[str]) -> tuple[str, list[str]] | None:
@@ -205,26 +210,32 @@ def _ends(table: Table, lane: str, state: str, holding: frozenset[str]) -> tuple
 
 
 def _confluent(key: Key, table: Table) -> bool:
-    """A row of a state in which nothing is open, and the conditions lead to the same in every situation."""
+    """A row that leaves nothing behind leads elsewhere, and the conditions lead on from there to the same, at
+    once and with the same done, in every situation in which the row can be taken."""
     lane, state, event = key[1]
-    if TABLE.rows[key[1]].to == SAME or key[1] not in table.rows or table.rows[key[1]].to == SAME:
+    mine, other = TABLE.rows[key[1]], table.rows.get(key[1])
+    if other is None or SAME in (mine.to, other.to) or mine.commands != other.commands:
         return False
-    if state != "starting":
-        return False  # in all others something may be remembered
-    mine, other = TABLE.rows[key[1]], table.rows[key[1]]
-    if mine.commands != other.commands:
+    if state not in EMPTY and "forget" not in mine.commands:
         return False
-    for holding in _situations():
-        if (event in TABLE.standing and event not in holding) or (
-            event == "time_up" and "all_well" in holding
-        ):
+    for holding in SITUATIONS:
+        if event in TABLE.standing:
+            if _first(TABLE, lane, state, holding) != event:
+                continue
+        elif state == "starting" and event == "time_up" and "all_well" in holding:
             continue
         one, two = _ends(TABLE, lane, mine.to, holding), _ends(table, lane, other.to, holding)
         if one is None or two is None or one[0] != two[0]:
             return False
-        if [c for c in one[1] if c != "forget"] != [c for c in two[1] if c != "forget"]:
+        if _new(one[1], mine) != _new(two[1], mine):
             return False
     return True
+
+
+def _new(commands: list[str], row: Row) -> list[str]:
+    """What they do behind ``row``: an alarm that it has just rung is not written again."""
+    rung = {f"alarm {kind}" for kind in EVERY_S} & set(row.commands)
+    return [command for command in commands if command != "forget" and command not in rung]
 
 
 def refused(table: Table) -> bool:

@@ -33,6 +33,8 @@ _PATTERNS = (
     ("screen", r"the screen says (\S+)"),
     ("reads", r"the screen reads: (.+)"),
     ("listens", r"the reader (listens|rests)"),
+    ("limit", r"that time is (\S+)"),
+    ("visit", r"the visit is (\d+|nobody's)"),
     ("inputs", r"the inputs are read: (nobody|one|two) inside"),
     ("lost", r"the inputs are lost"),
     ("reader", r"the reader (works|is lost|is hot|is cool again)"),
@@ -60,7 +62,20 @@ _PATTERNS = (
     ("nothing", r"nothing (?:else )?happens"),
 )
 GRAMMAR = grammar("portal", _PATTERNS, LANES)
-_CHECKS = {"state", "after", "later", "asking", "on", "screen", "reads", "listens", "fact", "nothing"}
+_CHECKS = {
+    "state",
+    "after",
+    "later",
+    "asking",
+    "on",
+    "screen",
+    "reads",
+    "listens",
+    "limit",
+    "visit",
+    "fact",
+    "nothing",
+}
 
 
 def book(folder: Path = FOLDER / "portal") -> Book:
@@ -372,6 +387,17 @@ class Player:
     def do_listens(self, what: str) -> None:
         if self.listens != (what == "listens"):
             raise self.line.error(f"the reader {'listens' if self.listens else 'rests'}")
+
+    def do_limit(self, key: str) -> None:
+        """Two keys of the board file may have the same default."""
+        if self.policy.machine.state.limit != key:
+            raise self.line.error(f"it is {self.policy.machine.state.limit}")
+
+    def do_visit(self, number: str) -> None:
+        visit = self.policy.visit
+        have = "nobody's" if visit is None else str(int.from_bytes(visit, "big"))
+        if have != number:
+            raise self.line.error(f"the visit is {have}")
 
     def do_fact(self, words: str) -> None:
         if words not in self.pending:
