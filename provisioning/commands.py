@@ -101,5 +101,7 @@ def _usage(error: Exception) -> int:
         return BAD_INPUT
     context = getattr(error, "ctx", None)
     path = getattr(context, "command_path", "tallygate")
-    print(f"{path}: {message.rstrip('.')}. Try: {path} --help", file=sys.stderr)
+    # choices come one a line, and some versions name the class of the error that the option raised
+    told = " ".join(message.split()).replace("Value error, ", "").rstrip(".")
+    print(f"{path}: {told}. Try: {path} --help", file=sys.stderr)
     return BAD_INPUT

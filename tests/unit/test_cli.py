@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 import subprocess
 import sys
@@ -58,6 +59,8 @@ def test_every_command_is_registered_and_its_help_has_an_example(capfd: pytest.C
         ("replay", "no-such-trace"),
         ("pass", "issue", "--keys", "/nonexistent"),
         ("pass", "inspect", "neither-code-nor-file"),
+        ("frames",),
+        ("frames", "--protocol", "nonsense"),
         ("watch", "--broker", "nowhere"),
         ("watch", "--broker", "127.0.0.1:99999"),
         ("watch", "--store", "Not An Id", "--broker", "127.0.0.1:1"),
@@ -72,7 +75,7 @@ def test_bad_arguments_are_one_sentence_and_exit_code_2(
     assert out == ""
     # a board file's faults come first, then the sentence
     assert one_sentence(err.splitlines()[-1])
-    assert "Traceback" not in err
+    assert not re.search("Traceback|Value error|\t", err)
 
 
 @pytest.mark.parametrize(
