@@ -266,6 +266,9 @@ class Decision:
         more = unseen + sum(weights[epc] for epc in unsure)
         worst = rules.charged if rules.presence.veto else rules.charged_level
         sure = unseen + left_out < rules.sure and charged < worst
+        if charged >= worst:
+            # A stray would make a count match that lacks an item.
+            more = math.inf
         kind, reason = self._decide(now, waited, newest, unseen, sure, found, unsure, more)
         if kind == "complete" and unsure:
             # Only a count that matches closes with weak tags about: they are not the shopper's.
