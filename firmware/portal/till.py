@@ -53,7 +53,7 @@ class Till:
         if not basket.token or answer.token != basket.token:
             return None
         if isinstance(answer, facts.Submitted):
-            self._counters["baskets"] += 1
+            self._counters["baskets"] += answer.version == 1  # a basket read again is the same one
             basket.version = answer.version
             return "submitted"
         if basket.first == basket.token:
