@@ -48,7 +48,7 @@ peers: broker
 bench-rfid: peers ## Measure the reader codecs beside peers: bytes a second, and what noise costs
 	@PYTHONPATH=. $(BIN)/python benchmarks/bench_rfid.py
 
-bench-portal: peers ## Measure the portal's decision beside fixed quiet times, and a basket's bytes (about 12 min)
+bench-portal: peers ## Measure the portal's decision beside fixed quiet times, and a basket's bytes (over an hour)
 	@PYTHONPATH=. $(BIN)/python benchmarks/bench_portal.py
 	@PYTHONPATH=. $(BIN)/python benchmarks/bench_basket.py
 

@@ -234,6 +234,25 @@ def test_a_count_that_is_passed_on_the_way_does_not_match() -> None:
     assert (verdict.kind, verdict.reason) == ("uncertain", "count-differs")
 
 
+def test_a_count_does_not_match_while_an_item_may_be_a_stray() -> None:
+    """The same reads: with the limit on strays at its least the count waits for longer."""
+
+    def matched_after(charged: float) -> float:
+        portal = Portal(
+            rules=DecisionRules(presence=PresenceRules(veto=frozenset({VETO})), charged=charged, quiet_s=0.0)
+        )
+        portal.before()
+        portal.put(items(1, 8), level=-58.0)
+        portal.begin()
+        portal.decision.declare(8)
+        start = portal.now
+        while portal.read(0.1).kind != "complete":
+            assert portal.now - start < 14.0
+        return portal.now - start
+
+    assert matched_after(0.001) > matched_after(0.5)
+
+
 def test_a_silent_tag_is_noticed_by_the_count_alone() -> None:
     portal = Portal()
     portal.before()
