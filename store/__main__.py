@@ -1,7 +1,8 @@
 """``python -m store``: the shop's side of the boards' records.
 
 ``run`` keeps the ledger, ``init`` only makes or updates it, ``status`` reads it, ``revoke``, ``keys`` and
-``prices`` change what boards are told. Secrets are never taken from the command line.
+``prices`` change what boards are told, ``discounts`` tries a file of rules. Secrets are never taken from the
+command line.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from firmware.wire.topics import check_id
-from store import tablecli
+from store import discountscli, tablecli
 from store.answers import Answers
 from store.ledger import LedgerError, migrate, name, open_ledger
 from store.push import TablePush
@@ -30,6 +31,7 @@ examples:
   python -m store revoke 00a1b2c3d4e5f607 --reason "lost phone" --db sqlite:////var/lib/tallygate/ledger.sqlite
   python -m store keys list --db sqlite:////var/lib/tallygate/ledger.sqlite
   python -m store prices import goods.csv --dry-run --db sqlite:////var/lib/tallygate/ledger.sqlite
+  python -m store discounts check rules.toml --prices goods.csv --basket 9521234000013x2 --member
 """
 
 
@@ -51,6 +53,9 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         if options.command in ("revoke", "keys", "prices"):
             return tablecli.run(options)
+        if options.command == "discounts":
+            print(discountscli.run(options))
+            return 0
         return report(options.db, as_json=options.json)
     except (LedgerError, _Usage) as error:
         print(f"store {options.command}: {error}", file=sys.stderr)
@@ -89,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="one JSON object instead of tables")
 
     tablecli.add_commands(commands, db)
+    discountscli.add_commands(commands)
 
     commands.add_parser("init", parents=[db], help="make the ledger, or bring it up to date, and end")
     return parser

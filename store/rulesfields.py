@@ -147,7 +147,7 @@ def zone(value: Any) -> ZoneInfo:
         ) from None
 
 
-_COMMON: Mapping[str, Field] = {
+COMMON: Mapping[str, Field] = {
     "en": Field(_words, f"text of up to {MAX_WORDS} characters", "Its name on the receipt, English.", True),
     "zh": Field(_words, f"text of up to {MAX_WORDS} characters", "Its name on the receipt, Chinese.", True),
     "goods": Field(
@@ -164,34 +164,36 @@ _COMMON: Mapping[str, Field] = {
     ),
     "first_day": Field(_day, "day, 2026-12-01", "Not before this day."),
     "last_day": Field(_day, "day, 2026-12-31", "Not after this day."),
-    "members": Field(_flag, "true, false", "Only for members."),
+    "members": Field(_flag, "true, false", "Only for members, as a member price always is."),
     "exclusive": Field(_flag, "true, false", "An item that it touches gets nothing else."),
 }
 
 _MEMBER = {
-    "goods": Field(_COMMON["goods"].check, _COMMON["goods"].values, "The goods that it is for.", True),
+    "goods": Field(COMMON["goods"].check, COMMON["goods"].values, "The goods that it is for.", True),
     "price_fen": _number("price_fen", "What a member pays for one, where that is less, fen.", True),
 }
 _N_FOR_M = {
     "n": _number("n", "Items that are taken together.", True),
     "m": _number("m", "Items of them that are paid; the cheapest are free.", True),
-    "most": _number("most", "Times that it is given in one basket."),
+    "most": _number("most", "Times that it is given in one basket; 50 where left out."),
 }
 _COUPON = {
     "amount_fen": _number("amount_fen", "What it takes off, fen. This or `percent`."),
     "percent": _number("percent", "Percent that it takes off."),
     "at_most_fen": _number("at_most_fen", "Most that the percentage takes off, fen."),
     "minimum_fen": _number("minimum_fen", "What its items cost at least, after all else, fen."),
-    "valid_days": _number("valid_days", "Good to the end of the day so many days after issue."),
+    "valid_days": _number(
+        "valid_days", "Good to the end of the day so many days after issue; 30 where left out."
+    ),
 }
 
-_MEMBER_COMMON = {name: field for name, field in _COMMON.items() if name not in ("members", "goods")}
+_MEMBER_COMMON = {name: field for name, field in COMMON.items() if name not in ("members", "goods")}
 
 SECTIONS: Mapping[str, Section] = {
     "member_price": Section("A price of its own for members.", {**_MEMBER, **_MEMBER_COMMON}),
-    "n_for_m": Section("n items for the price of m.", {**_N_FOR_M, **_COMMON}),
+    "n_for_m": Section("n items for the price of m.", {**_N_FOR_M, **COMMON}),
     "percent": Section(
-        "A percentage off each item.", {"percent": _number("percent", "Percent off.", True), **_COMMON}
+        "A percentage off each item.", {"percent": _number("percent", "Percent off.", True), **COMMON}
     ),
-    "coupon": Section("Terms of coupons that shoppers are given.", {**_COUPON, **_COMMON}),
+    "coupon": Section("Terms of coupons that shoppers are given.", {**_COUPON, **COMMON}),
 }

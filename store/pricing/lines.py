@@ -8,7 +8,7 @@ matters.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from firmware.wire.epc import EpcError, decode, item_key, sgtin_key
 from firmware.wire.pricelist import MAX_EPC_BYTES, Key, PriceEntry
@@ -70,10 +70,10 @@ class Basket:
     items: tuple[Item, ...]
     unknown: tuple[Unknown, ...] = ()
     doubles: tuple[str, ...] = ()
-    list_fen: int = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "list_fen", sum(item.list_fen for item in self.items))
+    @property
+    def list_fen(self) -> int:
+        return sum(item.list_fen for item in self.items)
 
     @property
     def lines(self) -> tuple[Line, ...]:

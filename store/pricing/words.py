@@ -5,7 +5,7 @@ Must never say a sum that was not computed: words explain, the engine counts.
 
 from __future__ import annotations
 
-from store.pricing.discounts import CouponKind, MemberPrice, NForM, Percent, Rule
+from store.pricing.discounts import LIMITS, CouponKind, MemberPrice, NForM, Percent, Rule
 from store.pricing.window import EVERY_DAY, WEEKDAYS, Window, clock
 
 
@@ -31,7 +31,7 @@ def conditions(rule: Rule) -> str:
             parts.append(f"{name} {', '.join(sorted(wanted))}")
     if rule.when is not None:
         parts.append(_when(rule.when))
-    if isinstance(rule, NForM):
+    if isinstance(rule, NForM) and rule.most < LIMITS["most"][1]:
         parts.append(f"at most {rule.most} times in a basket")
     if isinstance(rule, CouponKind):
         if rule.minimum_fen:

@@ -98,7 +98,7 @@ def test_what_has_no_price_is_named_and_never_priced(epc: bytes, gtin14: str | N
 # -- windows -------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60)
+@settings(max_examples=80)
 @given(
     st.datetimes(datetime(2026, 3, 28), datetime(2026, 3, 31)),
     st.frozensets(st.integers(0, 6), min_size=1),
@@ -276,6 +276,7 @@ def test_conditions_in_words() -> None:
         id="r",
         n=3,
         m=2,
+        most=4,
         where=Selector(zones=frozenset(["b", "a"])),
         when=Window(frozenset({4, 5}), 1200, 1440, date(2026, 12, 1), date(2026, 12, 31)),
         members=True,
@@ -284,7 +285,7 @@ def test_conditions_in_words() -> None:
     )
     assert conditions(rule) == (
         "members only; zone a, b; fri sat 20:00 to 24:00 from 2026-12-01 to 2026-12-31; "
-        "at most 50 times in a basket; not together with others"
+        "at most 4 times in a basket; not together with others"
     )
     assert conditions(Percent(id="r", percent=1, **NAMES)) == ""
 

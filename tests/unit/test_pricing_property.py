@@ -30,7 +30,7 @@ from tests.support.pricing import (
     shoppers,
 )
 
-few = settings(max_examples=60)
+few = settings(max_examples=35)
 
 
 @few

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware.wire.pricelist import PriceEntry
+from provisioning import discounts_page
 from store import discountscli, pricefile, rulesfile
 from store.ledger import LedgerError, migrate, open_ledger
 from store.prices import buckets, replace
@@ -173,7 +175,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=35)
 @given(st.dictionaries(words, values, max_size=4), st.dictionaries(words, values, max_size=6))
 def test_whatever_stands_in_the_file_it_is_rules_or_faults(top: dict, table: dict) -> None:
     text = _toml(top | {"percent": {"x": table}, "coupon": {"y": table}})
@@ -203,6 +205,16 @@ def _inline(value: object) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
+def test_the_page_shows_what_the_code_says(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["discounts_page", "--check"])
+    assert discounts_page.main() == 0
+    monkeypatch.setattr(discounts_page, "AT", "2026-12-07 20:30")  # a Monday: another price
+    assert discounts_page.main() == 1
+    assert discounts_page.COMMAND in capsys.readouterr().err
+
+
 # -- the dry run ---------------------------------------------------------------------------------------
 
 
@@ -217,7 +229,7 @@ def test_the_dry_run_tells_rules_and_price() -> None:
         str(DEMO), "--prices", str(PRICES), "--at", "2026-12-01 12:00", "--member", "--coupon", "five",
         "--coupon", "welcome", "--basket", "9521234000013x2", "9521234000020×1", "9521234000037",
     )  # fmt: skip
-    assert "drinks: Drinks: 3 for 2, cheapest free, shared by all 3 (zone chiller;" in said
+    assert "drinks: Drinks: 3 for 2, cheapest free, shared by all 3 (zone chiller)" in said
     assert "doubtful" not in said
     # list 14.80 x 2 + 6.90 + 26.00; member 12.80 each; one for 6.90 free; 10 % are more than five off
     assert "\n4 items                                    62.50\n" in said
