@@ -215,19 +215,21 @@ def _coupon_fen(kind: CouponKind, cost: int) -> int:
 
 def _coupons(rules: Rules, shopper: Shopper) -> tuple[list[Coupon], list[NotUsed]]:
     """Coupons to try, those that expire first in front; each id once."""
-    found: dict[str, Coupon] = {}
+    found: list[Coupon] = []
+    seen: set[str] = set()
     not_used = []
     for coupon in sorted(shopper.coupons, key=lambda coupon: (coupon.expires_ms, coupon.id)):
-        why = _unusable(coupon, rules, shopper)
-        if coupon.id in found:
+        if coupon.id in seen:
             continue
+        seen.add(coupon.id)
+        why = _unusable(coupon, rules, shopper)
         if why is None and len(found) >= MAX_COUPONS:
             why = f"only {MAX_COUPONS} coupons are tried", f"最多试用 {MAX_COUPONS} 张优惠券"
         if why is None:
-            found[coupon.id] = coupon
+            found.append(coupon)
         else:
             not_used.append(NotUsed(coupon.id, *why))
-    return list(found.values()), not_used
+    return found, not_used
 
 
 def _unusable(coupon: Coupon, rules: Rules, shopper: Shopper) -> tuple[str, str] | None:

@@ -28,6 +28,7 @@ GOODS = {
         PriceEntry(95274447, "crisps", 777, zone="shelf"),
         PriceEntry(95275550, "jam", 2890, zone="shelf"),
         PriceEntry(95276663, "salad", 1505, zone="deli"),
+        PriceEntry(95277776, "pan", 2000),
     )
 }
 DAY_MS = 86_400_000

@@ -228,6 +228,16 @@ def test_a_coupon_that_does_not_hold_says_so(kind: CouponKind, why: str) -> None
     assert (priced.total_fen, [one.en for one in priced.not_used]) == (1000, [why])
 
 
+def test_one_id_is_one_coupon() -> None:
+    ten, half = (CouponKind(id=f"k{off}", percent=off, **NAMES) for off in (10, 50))
+    basket_ = Basket((Item("E1", "g", "x", 1000),))
+    held = (Coupon("c1", half, "s1", 0, NOW_MS + 2), Coupon("c1", ten, "s1", 0, NOW_MS + 1))
+    priced = price(basket_, Rules(SHANGHAI), Shopper(NOW_MS, "s1", coupons=held))
+    assert (priced.total_fen, priced.coupon, priced.not_used) == (900, "c1", ())
+    late = price(basket_, Rules(SHANGHAI), Shopper(NOW_MS + 2, "s1", coupons=held))
+    assert [one.coupon for one in late.not_used] == ["c1"]
+
+
 def test_nobodys_coupon_is_taken_from_nobody() -> None:
     coupon = Coupon("c1", CouponKind(id="k", percent=10, **NAMES), "", 0, NOW_MS + 1)
     priced = price(
