@@ -102,14 +102,15 @@ def price(basket: Basket, rules: Rules, shopper: Shopper) -> Priced:
     alone = [rule for rule in active if rule.exclusive]
     together = [rule for rule in active if not rule.exclusive]
     coupons, not_used = _coupons(rules, shopper)
+    fits: _Fits = {}
     best: _Work | None = None
     for chosen in _choices(alone):
-        for work in _ways(basket.items, chosen, together, coupons):
+        for work in _ways(basket.items, chosen, together, coupons, fits):
             if best is None or work.total < best.total:
                 best = work
     assert best is not None
     not_used += [_not_used(coupon, best) for coupon in coupons if coupon.id != best.coupon]
-    return Priced(basket.items, tuple(best.cuts), best.coupon, tuple(not_used))
+    return Priced(basket.items, best.worded(), best.coupon, tuple(not_used))
 
 
 def _choices(alone: Sequence[Rule]) -> Iterator[tuple[Rule, ...]]:
@@ -118,10 +119,14 @@ def _choices(alone: Sequence[Rule]) -> Iterator[tuple[Rule, ...]]:
 
 
 def _ways(
-    items: Sequence[Item], chosen: Sequence[Rule], together: Sequence[Rule], coupons: Sequence[Coupon]
+    items: Sequence[Item],
+    chosen: Sequence[Rule],
+    together: Sequence[Rule],
+    coupons: Sequence[Coupon],
+    fits: _Fits,
 ) -> Iterator[_Work]:
     """No coupon first, then each of them."""
-    start = _Work.of(items)
+    start = _Work.of(items, fits)
     for rule in chosen:
         start.apply(rule)
     plain = start.copy()
@@ -138,24 +143,31 @@ def _ways(
         yield work
 
 
+_Fits = dict[int, list[int]]
+"""id() of a rule → positions of the items that it is for. Shared by all ways to price one basket."""
+
+
 class _Work:
     """One way to price the basket, half done."""
 
-    def __init__(self, items: Sequence[Item], left: list[int], taken: set[int], grouped: set[int]) -> None:
+    def __init__(
+        self, items: Sequence[Item], left: list[int], taken: set[int], grouped: set[int], fits: _Fits
+    ) -> None:
         self.items = items
+        self.fits = fits
         self.left = left
         self.taken = taken  # by an exclusive rule
         self.grouped = grouped  # in a group of n for m
-        self.cuts: list[Cut] = []
+        self.cuts: list[tuple[int, int, Rule, int]] = []  # position, step, rule, fen
         self.steps = 0
         self.coupon = ""
 
     @classmethod
-    def of(cls, items: Sequence[Item]) -> _Work:
-        return cls(items, [item.list_fen for item in items], set(), set())
+    def of(cls, items: Sequence[Item], fits: _Fits) -> _Work:
+        return cls(items, [item.list_fen for item in items], set(), set(), fits)
 
     def copy(self) -> _Work:
-        other = _Work(self.items, self.left.copy(), self.taken.copy(), self.grouped.copy())
+        other = _Work(self.items, self.left.copy(), self.taken.copy(), self.grouped.copy(), self.fits)
         other.cuts, other.steps = self.cuts.copy(), self.steps
         return other
 
@@ -163,8 +175,16 @@ class _Work:
     def total(self) -> int:
         return sum(self.left)
 
+    def worded(self) -> tuple[Cut, ...]:
+        words = {step: explain(rule) for _, step, rule, _ in self.cuts}
+        return tuple(
+            Cut(at, step, rule.id, rule.KIND, fen, *words[step]) for at, step, rule, fen in self.cuts
+        )
+
     def apply(self, rule: Rule) -> None:
-        free = [at for at, item in enumerate(self.items) if at not in self.taken and rule.where.fits(item)]
+        if id(rule) not in self.fits:
+            self.fits[id(rule)] = [at for at, item in enumerate(self.items) if rule.where.fits(item)]
+        free = [at for at in self.fits[id(rule)] if at not in self.taken]
         before = len(self.cuts)
         self.steps += 1
         if isinstance(rule, MemberPrice):
@@ -194,11 +214,10 @@ class _Work:
                 self.taken.update(group)
 
     def _cut(self, rule: Rule, positions: Iterable[int], amounts: Iterable[int]) -> None:
-        en, zh = explain(rule)
         for at, fen in zip(positions, amounts, strict=True):
             if fen:
                 self.left[at] -= fen
-                self.cuts.append(Cut(at, self.steps, rule.id, rule.KIND, fen, en, zh))
+                self.cuts.append((at, self.steps, rule, fen))
                 if rule.exclusive:
                     self.taken.add(at)
 
