@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 
 from store.pay.attempt import Alarm, Attempt, Call, Command, Done, Persist, Saved, late_refund
 from store.pay.attempts import Attempts
-from store.pay.provider import Charge, NotReached, Order, PayError, Provider, RefundAsk, Refunded, mask
+from store.pay.provider import PAID, Charge, NotReached, Order, PayError, Provider, RefundAsk, Refunded, mask
 from store.pay.table import Timing
 
 RETRY_S = 1.0
@@ -190,8 +190,14 @@ class PayDesk:
             except Exception as error:  # a defect of a provider is an unclear answer, not the desk's end
                 log.error("order %s: %s failed: %s", order, name, mask(f"{type(error).__name__}: {error}"))
                 result = PayError(type(error).__name__)
-            if isinstance(result, Order) and (result.order, result.total_fen) != (order, saved.total_fen):
+            if isinstance(result, Order) and not _about(result, saved):
                 result = PayError("the answer is about another order or sum")
             self.inbox.put((entry, result))
 
         self._submit(run)
+
+
+def _about(order: Order, saved: Saved) -> bool:
+    """An order that is not paid may be shown without its sum."""
+    unpaid = order.state not in PAID
+    return order.order == saved.order and (unpaid or order.total_fen == saved.total_fen)
