@@ -121,7 +121,7 @@ class Transport:
         return self._hosts
 
     def _works(self, host: str, number: int) -> None:
-        """``host`` answered, the ``number``-th that was tried: after a failure it becomes the first choice."""
+        """``host`` answered, the ``number``-th tried: after a failure it becomes the first choice."""
         if number:
             first = host == self._hosts[0]
             self._second_until = float("-inf") if first else self._timer() + BACK_AFTER_S
