@@ -13,18 +13,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from store.pay.provider import PAID, UNPAID_FOR_EVER, NotReached, Order, PayError, Refunded, Refused
+from store.pay.meaning import Result, event_of, reason_of, worth_a_look
+from store.pay.provider import PAID, Order
 from store.pay.table import SAME, STATES, TABLE, Timing
 
-NEVER_HAPPENED = frozenset(
-    (
-        *("AUTH_CODE_EXPIRED", "AUTH_CODE_INVALID", "AUTH_CODE_ERROR", "AUTHCODEEXPIRE"),
-        *("NOT_ENOUGH", "NOTENOUGH", "USER_ACCOUNT_ABNORMAL", "ACCOUNT_ERROR", "NOTSUPORTCARD"),
-        *("RULE_LIMIT", "RULELIMIT", "FREQUENCY_LIMITED", "PARAM_ERROR", "NO_AUTH", "SIGN_ERROR"),
-        *("MCH_NOT_EXISTS", "APPID_MCHID_NOT_MATCH"),
-    )
-)
-"""Signed refusals of a charge after which there is no order. Any other code is looked into by a query."""
 ALARM_AT = 5  # reverses without an answer
 
 
@@ -81,35 +73,6 @@ def late_refund(saved: Saved) -> str:
     return f"{saved.order}-L"
 
 
-def event_of(call: str, result: Order | Refunded | PayError | None) -> str:
-    """What the end of ``call`` means for the table. None: a reverse that was done."""
-    if isinstance(result, NotReached):
-        return "unreached" if call != "query" else "unclear"
-    if isinstance(result, Refused):
-        return _refusal(call, result.code)
-    if isinstance(result, PayError):
-        return "unclear"
-    if isinstance(result, Order):
-        if result.state in PAID:
-            return "paid"
-        return "closed" if result.state in UNPAID_FOR_EVER else result.state.lower()
-    if isinstance(result, Refunded):
-        return {"SUCCESS": "refunded", "PROCESSING": "unclear"}.get(result.state, "refused")
-    return "reversed"
-
-
-def _refusal(call: str, code: str) -> str:
-    if code in ("SYSTEM_ERROR", "SYSTEMERROR", "BANK_ERROR", "BANKERROR"):
-        return "systemerror"
-    if call in ("query", "reverse") and code in ("ORDER_NOT_EXIST", "ORDERNOTEXIST", "RESOURCE_NOT_EXISTS"):
-        return "missing"
-    if call == "charge":
-        if code in ("USERPAYING", "USER_PAYING"):
-            return "userpaying"
-        return "declined" if code in NEVER_HAPPENED else "unclear"
-    return "unclear" if call == "query" else "refused"
-
-
 class Attempt:
     """One attempt. Feed ``start`` or ``resume`` once, then ``answered``, ``told`` and ``tick``."""
 
@@ -129,6 +92,8 @@ class Attempt:
         self._table = table
         self._asked_at = self._reversed_at = now
         self._due: float | None = None
+        self._cancelled = False
+        self._alarmed: set[str] = set()
         self._out: list[Command] = []
 
     def due(self) -> float | None:
@@ -151,17 +116,24 @@ class Attempt:
         """Go on after a crash with what was persisted."""
         return self._feed("resume", now, at_once=True)
 
-    def answered(self, result: Order | Refunded | PayError | None, now: float) -> list[Command]:
+    def answered(self, result: Result, now: float) -> list[Command]:
         """The call under way ended. Raises ValueError when none was."""
         if not self.busy:
             raise ValueError(f"order {self.saved.order}: an answer, but nothing was asked")
         call, self.busy = self.busy, ""
-        return self._feed(event_of(call, result), now, result)
+        out = self._feed(event_of(call, result), now, result)
+        kind = worth_a_look(result)
+        if kind and kind not in self._alarmed:
+            self._alarmed.add(kind)
+            out.append(Alarm(kind, f"order {self.saved.order}, {call}: {reason_of(kind, result)}"))
+        return out
 
     def told(self, event: str, now: float, order: Order | None = None) -> list[Command]:
         """``cancel``, or ``paid`` by a verified callback. Anything else a callback says is not needed."""
         if event not in ("cancel", "paid"):
             raise ValueError(f"order {self.saved.order}: nobody can tell {event!r}")
+        if event == "cancel" and self.saved.state == "asked":
+            self._cancelled = True  # the answer to the charge comes first
         return self._feed(event, now, order)
 
     def tick(self, now: float) -> list[Command]:
@@ -182,7 +154,7 @@ class Attempt:
         self,
         event: str,
         now: float,
-        result: Order | Refunded | PayError | None = None,
+        result: Result = None,
         *,
         at_once: bool = False,
     ) -> list[Command]:
@@ -199,9 +171,7 @@ class Attempt:
                 return "unsettled"  # an earlier reverse may still be on its way
         return event
 
-    def _step(
-        self, event: str, now: float, result: Order | Refunded | PayError | None, at_once: bool = False
-    ) -> None:
+    def _step(self, event: str, now: float, result: Result, at_once: bool = False) -> None:
         to = self._table.get((self.saved.state, event))
         if to is None:
             return  # late, twice, or of no meaning here
@@ -214,7 +184,10 @@ class Attempt:
             return
         self._enter(to, event, now, result)
         target = STATES[to]
-        if target.end == "paid" or target.end == "unpaid":
+        if self._cancelled and target.limited:
+            self._cancelled = False
+            self._step("cancel", now, result)
+        elif target.end == "paid" or target.end == "unpaid":
             self._due = None
             self._out.append(Done(self.saved))
         elif to == "doomed":
@@ -228,8 +201,8 @@ class Attempt:
         else:
             self._call(now)
 
-    def _enter(self, to: str, event: str, now: float, result: Order | Refunded | PayError | None) -> None:
-        saved = replace(self.saved, state=to, reason=_reason(event, result))
+    def _enter(self, to: str, event: str, now: float, result: Result) -> None:
+        saved = replace(self.saved, state=to, reason=reason_of(event, result))
         if isinstance(result, Order) and result.state in PAID:
             saved = replace(saved, transaction=result.transaction, paid_ms=result.paid_ms)
         changed, self.saved = saved != self.saved, saved
@@ -264,11 +237,3 @@ class Attempt:
         if STATES[self.saved.state].limited:
             due = min(due, max(now, self._asked_at + timing.limit_s))
         return due
-
-
-def _reason(event: str, result: Order | Refunded | PayError | None) -> str:
-    if isinstance(result, PayError):
-        return f"{type(result).__name__}: {result}"[:200]
-    if isinstance(result, Order | Refunded) and result.reason:
-        return result.reason[:200]
-    return event

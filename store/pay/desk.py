@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
 from store.pay.attempt import Alarm, Attempt, Call, Command, Done, Persist, Saved, late_refund
-from store.pay.attempts import Attempts
-from store.pay.provider import PAID, Charge, NotReached, Order, PayError, Provider, RefundAsk, Refunded, mask
+from store.pay.attempts import Attempts, NotNow
+from store.pay.meaning import Result
+from store.pay.provider import PAID, Charge, NotReached, Order, PayError, Provider, RefundAsk, mask
 from store.pay.table import Timing
 
 RETRY_S = 1.0
 CODE_LIVES_S = 30.0  # a pay call that the disk has held up for longer is not made any more
-Result = Order | Refunded | PayError | None
 
 log = logging.getLogger("store.pay")
 
@@ -37,7 +37,8 @@ class _Open:
 
 
 class PayDesk:
-    """``changed``: told every ``Saved`` that is final; ``alarm``: told ``(kind, words)``."""
+    """``changed``: told every ``Saved`` that is final; ``alarm``: told ``(kind, words)``; ``wake``: called
+    from whatever thread a call ends on, so that ``turn`` is called soon."""
 
     def __init__(
         self,
@@ -47,8 +48,10 @@ class PayDesk:
         *,
         changed: Callable[[Saved], None] = lambda saved: None,
         alarm: Callable[[str, str], None] = lambda kind, words: None,
+        wake: Callable[[], object] = lambda: None,
         timing: Timing | None = None,
     ) -> None:
+        self._wake = wake
         self._provider = provider
         self._attempts = attempts
         self._submit = submit
@@ -62,8 +65,7 @@ class PayDesk:
         """Take up every attempt that a crash left open; how many. Once, before anything else."""
         found = self._attempts.unfinished()
         for saved in found:
-            entry = self._open[saved.order] = _Open(Attempt(saved, now, timing=self._timing), started=now)
-            self._queue(entry, entry.attempt.resume(now), now)
+            self._take_up(saved, now)
         return len(found)
 
     def start(
@@ -71,7 +73,14 @@ class PayDesk:
     ) -> Saved:
         """Begin the next attempt for a basket. Raises NotNow, ValueError, and what ``Attempts`` raises."""
         Charge("check", total_fen, description, code, device)  # before a number is used up
-        saved = self._attempts.begin(basket, total_fen)
+        try:
+            saved = self._attempts.begin(basket, total_fen)
+        except NotNow as error:
+            # Begun, but its commit was reported as failed: take it up, as after a crash.
+            if error.saved is None or error.saved.end == "paid" or error.saved.order in self._open:
+                raise
+            self._take_up(error.saved, now)
+            saved = self._attempts.begin(basket, total_fen)
         charge = Charge(saved.order, total_fen, description, code, device)
         entry = self._open[saved.order] = _Open(Attempt(saved, now, timing=self._timing), charge, now)
         self._queue(entry, entry.attempt.start(now), now)
@@ -129,6 +138,10 @@ class PayDesk:
         return entry.attempt.saved if entry else self._attempts.find(order)
 
     # -- inside ------------------------------------------------------------------------------------
+
+    def _take_up(self, saved: Saved, now: float) -> None:
+        entry = self._open[saved.order] = _Open(Attempt(saved, now, timing=self._timing), started=now)
+        self._queue(entry, entry.attempt.resume(now), now)
 
     def _queue(self, entry: _Open, commands: list[Command], now: float) -> None:
         entry.waiting.extend(commands)
@@ -193,6 +206,7 @@ class PayDesk:
             if isinstance(result, Order) and not _about(result, saved):
                 result = PayError("the answer is about another order or sum")
             self.inbox.put((entry, result))
+            self._wake()
 
         self._submit(run)
 

@@ -23,6 +23,7 @@ from store.pay.double.server import Double
 from store.pay.provider import Charge, PayError
 from store.pay.settings import load, open_provider
 from store.pay.table import Timing
+from store.pay.wechat.transport import Limits
 from tests.support.payruns import code
 from tests.support.wechat import Client, Clock, closed_port, keys
 
@@ -34,9 +35,10 @@ QUICK = Timing(
     reverse_after_s=0.15,
     reverse_again_s=0.05,
     settle_s=0.2,
-    gone_s=0.7,
+    gone_s=2.0,
 )
 """The documented waits, a hundred times faster."""
+SHORT = Limits(connect_s=5.0, read_s=1.0, whole_s=5.0)
 
 
 def wait(condition: Callable[[], bool], what: str, limit_s: float = 20.0) -> None:
@@ -57,7 +59,7 @@ def test_every_rule_at_once_over_threads(double: Double) -> None:
     ended: list[Saved] = []
     attempts = MemoryAttempts()
     with (
-        Client(double, hosts=(closed_port(), double.url), clock=double.clock) as client,  # type: ignore[arg-type]
+        Client(double, hosts=(closed_port(), double.url), clock=double.clock, limits=SHORT) as client,  # type: ignore[arg-type]
         ThreadPoolExecutor(4, "pay") as pool,
     ):
         desk = PayDesk(client.pay, attempts, pool.submit, changed=ended.append, timing=QUICK)

@@ -14,6 +14,7 @@ from store.pay.wechat.payscore import PayScore
 from store.pay.wechat.signing import Merchant, PlatformKeys, Verifier, private_key, public_key
 from store.pay.wechat.transport import Limits, Transport
 
+PATIENT = Limits(connect_s=5.0, read_s=10.0, whole_s=20.0)
 QUICK = Limits(connect_s=1.0, read_s=0.25, whole_s=0.5)
 
 
@@ -54,7 +55,7 @@ class Client:
         double: Double,
         *,
         hosts: tuple[str, ...] = (),
-        limits: Limits = QUICK,
+        limits: Limits = PATIENT,
         clock: Clock | None = None,
     ) -> None:
         self.clock = clock or Clock()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from store.pay import table
-from store.pay.attempt import Alarm, Attempt, Call, Done, Persist, Saved, event_of
+from store.pay.attempt import Alarm, Attempt, Call, Done, Persist, Saved
 from store.pay.attempts import MemoryAttempts, NotNow, next_attempt, order_number
 from store.pay.double.faults import Fault
+from store.pay.meaning import event_of
 from store.pay.provider import (
     ORDER,
     BadSignature,
@@ -168,6 +169,32 @@ def test_giving_up_reverses_what_is_out_and_not_too_soon() -> None:
     assert run.bank.net_fen() == 0  # it had been paid at 12 s: given back
 
 
+def test_giving_up_while_the_pay_call_is_out_waits_for_its_answer() -> None:
+    attempt = Attempt(Saved(FIRST, BASKET, 1, 500), 0.0)
+    attempt.start(0.0)
+    assert attempt.told("cancel", 1.0) == []
+    attempt.answered(Order(FIRST, "USERPAYING", 500), 2.0)
+    assert (attempt.saved.state, attempt.due()) == ("doomed", 15.0)
+    paid = Attempt(Saved(FIRST, BASKET, 1, 500), 0.0)
+    paid.start(0.0)
+    paid.told("cancel", 1.0)
+    paid.answered(Order(FIRST, "SUCCESS", 500, "42", 5), 2.0)
+    assert paid.saved.state == "paid"
+
+
+def test_what_a_person_should_look_at_is_an_alarm_once() -> None:
+    run = PayRun()
+    run.faults.add(Fault("stale", "query", times=3))
+    run.pay(code("04"))
+    run.until(100)
+    assert run.alarms == ["pay-answer"]
+    attempt = Attempt(Saved(FIRST, BASKET, 1, 500), 0.0)
+    attempt.start(0.0)
+    commands = attempt.answered(Refused("NO_AUTH", "not opened for this merchant"), 1.0)
+    assert [type(command) for command in commands] == [Persist, Done, Alarm]
+    assert commands[-1] == Alarm("pay-settings", f"order {FIRST}, charge: {attempt.saved.reason}")
+
+
 def test_a_reverse_is_repeated_until_it_is_answered_and_the_alarm_comes_once() -> None:
     run = PayRun()
     run.faults.add(Fault("silent", "reverse", times=7))
@@ -296,6 +323,16 @@ def test_while_the_disk_fails_nothing_is_asked() -> None:
     run.until(10)
     assert calls(run) == [("charge", 3)]
     assert run.last.state == "paid"
+
+
+def test_an_attempt_whose_first_commit_was_reported_as_failed_is_taken_up() -> None:
+    run = PayRun()
+    run.attempts.begin(BASKET, 1990)  # committed, but the desk was told otherwise
+    run.pay(code("00"))
+    run.until(1)
+    assert [saved.state for saved in run.attempts.rows.values()] == ["declined", "paid"]
+    with pytest.raises(NotNow, match="is paid"):
+        run.pay(code("00", 2))
 
 
 def test_a_pay_call_that_the_disk_held_up_too_long_is_not_made() -> None:

@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
@@ -179,7 +180,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.double.stopping.wait(SILENT_S)
         if kind in ("deaf", "silent", "delayed", "cut", "refused"):
             self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):
+                self.connection.shutdown(socket.SHUT_RDWR)
             return
         if kind in ("5xx", "5xx-done"):
             self._send(502, b"<html>502 Bad Gateway</html>", {})
@@ -207,8 +209,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json; charset=utf-8")
         if status != 204:
             self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        try:
+            self.end_headers()
+            self.wfile.write(body)
+        except OSError:  # whoever asked has given up
+            self.close_connection = True
 
     def _admin(self, method: str, body: bytes) -> None:
         double, name = self.double, self.path.removeprefix("/double/")
