@@ -141,12 +141,13 @@ class BadAnswer(PayError):
 
 
 class Refused(PayError):
-    """The provider's own signed word that it did not do it. ``code`` as documented, ``message`` masked."""
+    """The provider's own signed word that it did not do it. ``code`` as documented; whatever it echoes is
+    masked."""
 
     def __init__(self, code: str, message: str, status: int = 0) -> None:
-        super().__init__(f"{code}: {message}" if message else code)
-        self.code = code
-        self.message = message
+        self.code = mask(code, 64)
+        self.message = mask(message)
+        super().__init__(f"{self.code}: {self.message}" if message else self.code)
         self.status = status
 
 

@@ -18,6 +18,7 @@ from store.pay.provider import (
     Refused,
     StaleAnswer,
     TimedOut,
+    mask,
 )
 from store.pay.table import SAME, STATES, TABLE, Timing
 from tests.support.payruns import BASKET, PayRun, code
@@ -75,6 +76,17 @@ def test_only_a_charge_that_was_surely_not_made_is_called_so() -> None:
     assert event_of("charge", Refused("AUTH_CODE_EXPIRED", "old")) == "declined"
     assert event_of("charge", Refused("USERPAYING", "password")) == "userpaying"
     assert event_of("query", NotReached()) == "unclear"
+
+
+def test_a_code_that_the_provider_echoes_is_hidden() -> None:
+    echoed = Refused("AUTH_CODE_INVALID", f"auth_code={code('00')}\nwas used")
+    attempt = Attempt(Saved(FIRST, BASKET, 1, 500), 0.0)
+    attempt.start(0.0)
+    attempt.answered(echoed, 1.0)
+    assert attempt.saved.reason == "Refused: AUTH_CODE_INVALID: auth_code=(hidden)?was used"
+    assert code("00") not in str(echoed) + repr(echoed)
+    assert mask("x" * 500) == "x" * 200
+    assert mask("x" * 190 + code("00")) == "x" * 190 + "(hidden)"
 
 
 # -- order numbers and the next attempt ----------------------------------------------------------------

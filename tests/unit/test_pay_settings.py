@@ -38,6 +38,7 @@ def test_the_example_is_whole(tmp_path: Path) -> None:
     (tmp_path / "pay.toml").write_text(EXAMPLE)
     config = load(tmp_path / "pay.toml")
     assert config.wechat is not None
+    assert EXAMPLE in (Path(__file__).parents[2] / "docs" / "payment.md").read_text(encoding="utf-8")
     with pytest.raises(PayConfigError, match="apiclient_key.pem: No such file"):
         open_provider(config, tmp_path, "demo")
 

@@ -25,7 +25,6 @@ from store.pay.provider import (
     Refused,
     StaleAnswer,
     TimedOut,
-    mask,
 )
 from store.pay.wechat.signing import Merchant, Verifier
 
@@ -173,4 +172,4 @@ def _read(host: str, status: int, body: bytes) -> dict[str, Any]:
     code, message = answer.get("code"), answer.get("message", "")
     if not isinstance(code, str) or not code or not isinstance(message, str):
         raise BadAnswer(f"{host}: status {status} without a code")
-    raise Refused(mask(code, 64), mask(message), status)
+    raise Refused(code, message, status)
