@@ -51,7 +51,7 @@ RECORD = "record: CBOR, integer keys, packed tags"
 def record(tags: list[bytes], seq: int) -> Basket:
     stamp = Stamp(WALL_MS + seq * 9000, MONO_MS + seq * 9000, BOOT, "synced")
     visit = (EPOCH * seq % 2**64).to_bytes(8, "big")
-    return Basket(stamp, taglist.encode(tags), len(tags), "complete", visit, verdict="complete")
+    return Basket(stamp, taglist.encode(tags), len(tags), "", visit, verdict="complete")
 
 
 def framed(tags: list[bytes], seq: int) -> bytes:
@@ -77,7 +77,6 @@ def facts(tags: list[bytes], seq: int) -> dict[str, Any]:
         "quality": "synced",
         "visit": basket.visit,
         "count": len(tags),
-        "reason": "complete",
         "verdict": "complete",
     }
 
@@ -94,7 +93,7 @@ def deflated(tags: list[bytes], seq: int) -> bytes:
 
 def as_cbor_list(tags: list[bytes], seq: int) -> bytes:
     """Integer keys and numbers for words, like ours; only the tags are a list of byte strings."""
-    body = {0: 5, 1: WALL_MS + seq, 2: MONO_MS + seq, 3: BOOT, 4: 1, 6: BOOT * 2, 17: "complete", 20: tags}
+    body = {0: 5, 1: WALL_MS + seq, 2: MONO_MS + seq, 3: BOOT, 4: 1, 6: BOOT * 2, 20: tags}
     return cbor2.dumps(body | {21: len(tags), 33: 1, 40: EPOCH, 41: seq})
 
 

@@ -3,7 +3,7 @@
 python benchmarks/bench_portal.py [--quick] [--baskets N] [--processes N]
 
 The model and what it assumes: benchmarks/portal_model.py (printed below). Seeds: tuning used ``tune-...``,
-the figures here use ``measure-...``, which nothing else uses. Baskets come in rows of ``ROW`` shoppers
+the figures here use ``final-...``, which nothing else uses. Baskets come in rows of ``ROW`` shoppers
 through one portal, which learns from them, beginning with no experience. Prints markdown.
 """
 
@@ -52,9 +52,7 @@ def row(job: Job) -> tuple[Cell, int | None, list[Outcome]]:
     decision = Decision(rules_for(cell))
     said = None if off is None else cell.tags + cell.silent + off
     done = [
-        run(
-            cell, f"measure-{first + i}", decision=decision, clock=100.0 * (i + 1), declared=said, peers=peers
-        )
+        run(cell, f"final-{first + i}", decision=decision, clock=100.0 * (i + 1), declared=said, peers=peers)
         for i in range(number)
     ]
     return cell, off, done

@@ -113,7 +113,7 @@ def run(
                 all_heard = frozenset(heard)
                 for quiet in done.plain:
                     quiet.step(due, plain_since, all_heard, basket)
-            due += STEP_S
+            due = STEP_S + due if peers else max(due + 0.05, verdict.next_at - clock)
         if done.ended and (not peers or done.filtered[-1].at is not None and done.plain[-1].at is not None):
             break
     decision.end(clock + due)

@@ -1,9 +1,10 @@
 """A board's process with a stopwatch in it: ``python -m benchmarks.timed_board --out FILE run BOARD.toml``.
 
-The same program as ``python -m firmware``. Three places are wrapped before it starts, all in this process:
+The same program as ``python -m firmware``. A few places are wrapped before it starts, all in this process:
 the mock pins say when their level changed, the controller says when a code reached it, and a commit can be
-made to take longer. With ``--lateness`` a timer every 5 ms notes how late the loop called it. Each note is a
-line of JSON in FILE; lateness is written at the end.
+made to take longer. With ``--prices`` each tag read and each picture on the display is noted, with
+``--lateness`` how late the loop called a timer every 5 ms. Each note is a line of JSON in FILE; lateness is
+written at the end.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from typing import Any
 import firmware.run
 import firmware.station
 import firmware.sync.journal_file
+import hal.display.painter
 import hal.pins.factory
 import hal.pins.gpio
 from firmware.__main__ import main as board
-from hal.ports import CodeSeen
+from hal.ports import CodeSeen, TagRead
 
 LATENESS_S = 0.005
 
@@ -58,6 +60,23 @@ def watch_codes(note: Any) -> None:
         plain(self, one)
 
     firmware.station.Station.event = event  # type: ignore[method-assign]
+
+
+def watch_prices(note: Any) -> None:
+    """("tag", EPC, when the bytes were read) and ("screen", lines, when its file was there, or its panel)."""
+    plain, attempt = firmware.station.Station.event, hal.display.painter.Painter._attempt
+
+    def event(self: Any, one: Any) -> None:
+        if isinstance(one, TagRead):
+            note("tag", one.epc.hex(), one.at)
+        plain(self, one)
+
+    def paint(self: Any, screen: Any) -> None:
+        attempt(self, screen)
+        note("screen", screen.lines, time.monotonic())
+
+    firmware.station.Station.event = event  # type: ignore[method-assign]
+    hal.display.painter.Painter._attempt = paint  # type: ignore[method-assign]
 
 
 def slow_disk(delay_s: float) -> None:
@@ -95,6 +114,7 @@ def main() -> int:
     parser.add_argument("--out", required=True, help="file that gets a line of JSON for each note")
     parser.add_argument("--fsync-ms", type=float, default=0.0, help="each commit takes so much longer")
     parser.add_argument("--lateness", action="store_true", help="note how late the loop calls a timer")
+    parser.add_argument("--prices", action="store_true", help="note tag reads and what the display shows")
     args, rest = parser.parse_known_args()
     out = os.open(args.out, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC)
 
@@ -103,6 +123,8 @@ def main() -> int:
 
     watch_pins(note)
     watch_codes(note)
+    if args.prices:
+        watch_prices(note)
     if args.fsync_ms:
         slow_disk(args.fsync_ms / 1000)
     late: list[tuple[float, float]] = []

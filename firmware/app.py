@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from firmware import __version__
 from firmware.boardschema import Board, Site
@@ -25,12 +25,14 @@ from firmware.memory import Memory
 from firmware.recorder import Recorder
 from firmware.station import Kit, Station
 from firmware.sync.journal import Journal, Limits
-from firmware.trace import TraceWriter
 from firmware.uplink import Uplink
 from firmware.wire.record_types import Alarm, Stamp, Started
 from firmware.worker import Worker
 from hal.pins.strict import strict_gpiod_warning
 from hal.ports import Clock, Event, InputChanged, Pins, Progress, Source
+
+if TYPE_CHECKING:
+    from firmware.trace import TraceWriter
 
 log = logging.getLogger("app")
 
@@ -251,6 +253,8 @@ class App:
         self.worker.submit(lambda: trace.write(lines), written)
 
     def _declare(self) -> None:
+        """Not the reader: its driver lives on this loop, asks a silent module and opens a dead port anew by
+        itself; a restart of the whole board could do no more, and would take screen and lamps away."""
         beats = self.heartbeats
         beats.declare("disk", DISK_BUSY_S, self.worker.busy_for)
         if self.board.camera is not None:
@@ -264,17 +268,10 @@ class App:
 
     def figures(self) -> dict[str, float | int]:
         """Everything the ``health`` message shows but the link's own figures."""
-        counts = self.station.counts
-        camera = self.station.progress.get("camera")
         return {
             "uptime_s": self.loop.time() - self.started_at,
             "alarms_unwritten": self.station.alarms_unwritten,
-            "codes": counts["codes"],
-            "camera_frames": camera.count if camera else 0,
-            "camera_fps": self._camera_fps,
-            "decoder_restarts": 0,
-            **self.station.notes,
-            "tag_reads": counts["tag_reads"],
+            **self._device_figures(),
             **self.station.figures(),
             "loop_late_ms": self.loop_late_ms,
             "loop_slow": self.guard.slow,
@@ -284,6 +281,22 @@ class App:
             "clock_ok": int(self.clock.quality() != "unsynced"),
             "faults": len(self.station.faults),
         }
+
+    def _device_figures(self) -> dict[str, float | int]:
+        """Only of parts that the board file names: a price point has no camera at 0 frames/s."""
+        board, station = self.board, self.station
+        found: dict[str, float | int] = {}
+        if self.sources:
+            found["codes"] = station.counts["codes"]
+        if board.camera is not None:
+            camera = station.progress.get("camera")
+            frames = camera.count if camera else 0
+            found |= {"camera_frames": frames, "camera_fps": self._camera_fps, "decoder_restarts": 0}
+        found |= station.notes
+        if self.hardware.reader is not None:
+            # Its own counters, which its notes tell only now and then.
+            found |= {"tag_reads": station.counts["tag_reads"], **self.hardware.reader.stats()}
+        return found
 
     # -- end -----------------------------------------------------------------------------------
 
@@ -322,6 +335,8 @@ class App:
             station.faults.raise_("outputs", reason, check)
 
     def _trace_writer(self) -> TraceWriter:
+        from firmware.trace import TraceWriter
+
         def header() -> dict[str, Any]:
             head = {"version": __version__, "wall_ms": self.clock.wall_ms()}
             return head | self.station.trace_header()

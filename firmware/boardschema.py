@@ -143,6 +143,10 @@ class ScannerSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Line speed, baud."""
 
 
+USUAL_BAUD = {"uhfreader18": 57600}
+"""Line speed that a protocol's modules come with, where it is not 115,200."""
+
+
 class ReaderSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An RFID module on a UART."""
 
@@ -150,8 +154,8 @@ class ReaderSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """The module's wire protocol (docs/field-guide.md names the modules)."""
     port: Line
     """Serial device; ``sim`` = the simulated module on a pseudo-terminal."""
-    baud: Literal[9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600] = 115200
-    """Line speed, baud."""
+    baud: Literal[0, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600] = 0
+    """Line speed, baud; absent: what its modules come with (uhfreader18 57600, others 115200)."""
     region: Literal["cn900", "cn800", "us", "eu", "kr", "jp", "in", "au"] = "cn900"
     """Radio region; local rules apply, and not every module has every one."""
     power_dbm: Annotated[float, Meta(ge=0, le=33)] = 20.0
@@ -162,10 +166,17 @@ class ReaderSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Ports to use, from 1."""
     session: Annotated[int, Meta(ge=0, le=3)] = 0
     """Gen2 session. 0 reads every tag again and again, which a portal's decision needs."""
-    inventory: Literal["", "answer", "push", "real-time", "fast-switch", "session"] = ""
-    """The protocol's way of taking inventory; absent: its default."""
+    inventory: Literal[
+        "", "multi", "single", "stream", "answer", "push", "real-time", "fast-switch", "session"
+    ] = ""
+    """The protocol's way of taking inventory; absent: its default. yrm100: multi, single; thingmagic: stream;
+    uhfreader18: answer, push; r2000: real-time, fast-switch, session."""
     address: Annotated[int, Meta(ge=-1, le=255)] = -1
     """The module's bus address where the protocol has one; -1: its default."""
+
+    def __post_init__(self) -> None:
+        if not self.baud:
+            msgspec.structs.force_setattr(self, "baud", USUAL_BAUD.get(self.protocol, 115200))
 
 
 class BasketSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -11,13 +11,16 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from firmware.boardschema import Board
 from firmware.safe import pin_outs
 from firmware.station import Kit, Station
 from firmware.wallclock import WallClock
-from hal.ports import Clock, Display, Pins, Post, Source, TagReader
+from hal.ports import Clock, Display, Pins, Post, Source
+
+if TYPE_CHECKING:
+    from hal.reader.serial_reader import SerialReader
 
 
 def wall_clock(board: Board) -> Clock:
@@ -80,7 +83,7 @@ class Hardware:
     pins: Pins
     world: Any
     module: Any
-    reader: TagReader | None
+    reader: SerialReader | None
 
     def close(self) -> None:
         for part in (self.reader, self.world, self.module, self.pins):
@@ -119,36 +122,41 @@ def open_hardware(
             fault=fault,
         )
     world: Any = None
-    module: Any = None
-    line: Any = None
-    port = board.reader.port if board.reader is not None else ""
+    module, reader = open_reader(board, loop, stepped=stepped)
     if board.sim is not None:
         from hal.sim.world import World
 
         stage = _stage(board, ins, outs, pins.factory, loop.time())
-        if port == "sim":
-            from hal.sim.module import InlineModule, SimulatedModule
-            from hal.sim.modules import make
-            from hal.sim.population import Population
-
-            assert board.reader is not None
-            simulated = make(
-                board.reader.protocol,
-                Population(antennas=max(board.reader.antennas), away=board.portal.veto_antennas),
-            )
-            if stepped:
-                # A pseudo-terminal delivers through the kernel: stepped time would not wait for it.
-                module = line = InlineModule(simulated, loop)
-            else:
-                module = SimulatedModule(simulated, loop)
-                port = module.port
         world = World(stage, pins.factory, loop, data / board.sim.control, data / board.sim.scene, module)
-    reader: TagReader | None = None
-    if board.reader is not None:
-        from hal.reader.serial_reader import SerialReader
-
-        reader = SerialReader(port, board.reader, loop, line=line)
     return Hardware(pins, world, module, reader)
+
+
+def open_reader(
+    board: Board, loop: asyncio.AbstractEventLoop, *, stepped: bool
+) -> tuple[Any, SerialReader | None]:
+    """The simulated module behind the board's reader, None on a real board, and the reader itself; both are
+    the caller's to close. Raises OSError."""
+    if board.reader is None:
+        return None, None
+    from hal.reader.serial_reader import SerialReader
+
+    port = board.reader.port
+    module: Any = None
+    line: Any = None
+    if board.sim is not None and port == "sim":
+        from hal.sim.module import InlineModule, SimulatedModule
+        from hal.sim.modules import make
+        from hal.sim.population import Population
+
+        field = Population(antennas=max(board.reader.antennas), away=board.portal.veto_antennas)
+        simulated = make(board.reader.protocol, field)
+        if stepped:
+            # A pseudo-terminal delivers through the kernel: stepped time would not wait for it.
+            module = line = InlineModule(simulated, loop)
+        else:
+            module = SimulatedModule(simulated, loop)
+            port = module.port
+    return module, SerialReader(port, board.reader, loop, line=line)
 
 
 def _stage(board: Board, ins: list[Any], outs: list[Any], factory: Any, now: float) -> Any:

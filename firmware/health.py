@@ -59,6 +59,7 @@ class Faults:
 
 def state_message(
     *,
+    role: str,
     state: str,
     boot: str,
     records: tuple[int, int, int] | None,
@@ -74,6 +75,7 @@ def state_message(
     return _json(
         {
             "online": True,
+            "role": role,
             "state": state,
             "fw": __version__,
             "boot": boot,
@@ -97,33 +99,70 @@ def health_message(figures: Mapping[str, float | int | bool]) -> bytes:
     return _json(flat)
 
 
-HA_SENSORS = (
+Sensor = tuple[str, str, str | None, str | None]
+"""Name in ``health``, words, unit, Home Assistant's device class."""
+
+EVERY: tuple[Sensor, ...] = (
     ("queued", "records queued", None, None),
     ("queue_age_s", "oldest record", "s", "duration"),
-    ("admitted", "admitted", None, None),
-    ("refused", "refused", None, None),
-    ("tailgates", "tailgates", None, None),
-    ("camera_fps", "camera", "fps", None),
-    ("open_ms", "frame to relay", "ms", "duration"),
     ("disk_free_mb", "disk free", "MB", "data_size"),
     ("clock_ok", "clock synchronised", None, None),
     ("faults", "faults", None, None),
 )
+CAMERA: tuple[Sensor, ...] = (("camera_fps", "camera", "fps", None),)
+READER: tuple[Sensor, ...] = (
+    ("tag_reads", "tag reads", None, None),
+    ("reader_lost", "reader lost", None, None),
+    ("reader_resets", "reader resets", None, None),
+    ("reader_bad_checks", "reader damaged frames", None, None),
+)
+GATE: tuple[Sensor, ...] = (
+    ("admitted", "admitted", None, None),
+    ("refused", "refused", None, None),
+    ("tailgates", "tailgates", None, None),
+    ("open_ms", "frame to relay", "ms", "duration"),
+)
+PRICES: tuple[Sensor, ...] = (("prices_items", "goods in the price list", None, None),)
+OF_ROLE: Mapping[str, tuple[Sensor, ...]] = {
+    "entry": GATE,
+    "exit": GATE,
+    "portal": (
+        ("baskets", "baskets", None, None),
+        ("paid", "baskets paid", None, None),
+        ("declined", "payments declined", None, None),
+        ("abandoned", "baskets abandoned", None, None),
+        ("tags_left_out", "tags left out", None, None),
+        ("reads_lost", "logs of reads lost", None, None),
+        *PRICES,
+    ),
+    "pricepoint": (("price_shown", "prices shown", None, None), *PRICES),
+}
+TITLES = {"entry": "gate", "exit": "gate", "portal": "portal", "pricepoint": "price point"}
+"""What a role's state is called."""
 
 
-def discovery_message(topics: Topics, store: str, board: str) -> bytes:
+def sensors(role: str, *, reader: bool, camera: bool) -> tuple[Sensor, ...]:
+    """The figures of ``health`` that a board of this role and with these parts has for people."""
+    parts = (READER if reader else ()) + (CAMERA if camera else ())
+    return OF_ROLE[role] + EVERY + parts
+
+
+def discovery_message(
+    topics: Topics, store: str, board: str, role: str, *, reader: bool, camera: bool
+) -> bytes:
     """Home Assistant device discovery (2024.11 and later): one retained message per board."""
     base = f"tallygate-{store}-{board}"
+    own = "gate" if role in ("entry", "exit") else role
     parts: dict[str, dict[str, object]] = {
-        "gate": {
+        own: {
             "p": "sensor",
-            "uniq_id": f"{base}-gate",
-            "name": "gate",
+            "uniq_id": f"{base}-{own}",
+            "name": TITLES[role],
             "stat_t": topics.state,
             "val_tpl": "{{ value_json.state }}",
         }
     }
-    for key, name, unit, device_class in HA_SENSORS:
+    for key, name, unit, device_class in sensors(role, reader=reader, camera=camera):
         part: dict[str, object] = {
             "p": "sensor",
             "uniq_id": f"{base}-{key}",

@@ -16,7 +16,7 @@ Antenna = Annotated[int, Meta(ge=1, le=16)]
 class PortalSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A checkout portal. Its times end the states of firmware/portal/table.py."""
 
-    payment: Literal["store", "count"] = "store"
+    payment: Literal["store", "count"] = "count"
     """``store``: the shop makes an offer and the shopper pays here; ``count``: count and record only."""
     companies: tuple[Company, ...] = ()
     """GS1 company prefixes of the shop's goods; none: every GS1 item counts. What the price list has counts

@@ -6,12 +6,13 @@ Stands where a ``Decision`` stands. It must never decide: with a log that is ful
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import isfinite
 
 import msgspec
 
 from firmware.portal.decision import Decision, DecisionRules, Verdict
 from firmware.portal.presence import Level
-from firmware.rawreads import RawReads, tick
+from firmware.rawreads import STEPS, RawReads, tick
 from firmware.rawstory import RawReadsError, Story
 from hal.ports import TagRead
 
@@ -38,7 +39,11 @@ class RecordedDecision(Decision):
     def begin(self, now: float) -> None:
         if self.raw.running:
             self._done(self.so_far(now))
-        now = self.raw.begin(now, **{**self._about(), "rules": self.rules})
+        now = self.raw.begin(now, **{**self._about(), "rules": self.rules_now})
+        for level in self._near._known.values():
+            # In the log's own steps: a level that faded over time is long in binary and takes 6 bytes more.
+            level.best = {port: round(best * STEPS) / STEPS for port, best in level.best.items()}
+            level.last = tick(level.last) if isfinite(level.last) else level.last
         super().begin(now)
 
     def declare(self, count: int | None) -> None:

@@ -44,7 +44,7 @@ class Process:
         fault = device_tree_fault(self.board)
         if fault is not None:
             raise BoardFileError([f"{path}: {fault}"])
-        self._folder = _hold(site_path, Path(self.site.data))
+        self._folder = hold(site_path, Path(self.site.data))
         self.loop = asyncio.new_event_loop()
         self.guard = Guard(self.loop, self._crash)
         self.notifier = Notifier()
@@ -201,9 +201,14 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     return stat.st_mtime_ns, stat.st_size
 
 
-def _hold(site_path: Path, folder: Path) -> int:
+class FolderHeld(BoardFileError):
+    """Another board program runs on this data folder."""
+
+
+def hold(site_path: Path, folder: Path) -> int:
     """Hold the data folder for this process alone, also on a read-only disk; two programs on one folder
-    would admit side by side. Raises BoardFileError. The lock ends with the process."""
+    would admit side by side. Returns a descriptor that holds it. Raises FolderHeld, and BoardFileError where
+    the folder cannot be used. The lock ends with the process."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -221,7 +226,7 @@ def _hold(site_path: Path, folder: Path) -> int:
         except BlockingIOError:
             if time.monotonic() > until:
                 os.close(handle)
-                raise BoardFileError(
+                raise FolderHeld(
                     [
                         f"{site_path}: data: another board program runs on {folder}; only one may: "
                         'end it (systemctl status "tallygate-board@*")'

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from firmware.boardschema import Board, Site
 from firmware.budget import Budget
@@ -23,7 +23,6 @@ from firmware.loop import Guard
 from firmware.portal.facts import SubmitFailed, Submitted
 from firmware.recorder import Recorder
 from firmware.sync.link import Arrived, Link
-from firmware.trace import TraceWriter
 from firmware.wire.commands import Command
 from firmware.wire.record_types import Alarm
 from firmware.wire.tables import Snapshot
@@ -44,6 +43,9 @@ from hal.ports import (
     TagRead,
     TagReader,
 )
+
+if TYPE_CHECKING:
+    from firmware.trace import TraceWriter  # knows the gate's passes: only a board that writes one loads it
 
 log = logging.getLogger("station")
 

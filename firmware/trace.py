@@ -6,7 +6,7 @@ in it.  Files rotate only while the gate is idle, so each file can be replayed f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import msgspec
 
 from firmware.gate import facts
 from firmware.gate.admission import Admissible, Verdict
-from firmware.gate.orders import Claimed, CommitFailed, Committed, Order, Restored
+from firmware.gate.orders import Claimed, CommitFailed, Committed, Restored
 from firmware.wire.refusals import Refusal
 from hal.ports import DeviceBack, DeviceLost, InputChanged
 
@@ -49,7 +49,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"an order holds a {type(value).__name__}, which has no plain form")
 
 
-def order_text(order: Order) -> Any:
+def order_text(order: object) -> Any:
     """An order as plain data, for writing and for comparing."""
     return [type(order).__name__, msgspec.to_builtins(order, enc_hook=_plain)]
 
@@ -76,11 +76,17 @@ class TraceWriter:
             self._lines.append(b"\n")  # marks a rotation for write()
             self._line({"header": self._header()})
 
-    def note(self, event: object, now: float, orders: list[Order], idle: bool) -> None:
-        """One event and its orders. ``idle``: the gate rests after it, a file may begin here."""
+    @property
+    def fresh(self) -> bool:
+        """The next event begins a file."""
+        return self._fresh
+
+    def note(self, event: object, now: float, orders: Sequence[object], idle: bool, **more: object) -> None:
+        """One event and its orders. ``idle``: the policy rests after it, a file may begin here. ``more``:
+        further keys of the line."""
         if not self._gap:
-            name = type(event).__name__
-            self._line({"at": now, "type": name, "event": event, "orders": [order_text(o) for o in orders]})
+            name, plain = type(event).__name__, [order_text(order) for order in orders]
+            self._line({"at": now, "type": name, "event": event, "orders": plain, **more})
         if idle and (self._gap or self._size > self._each):
             self._fresh, self._gap, self._size = True, False, 0
         elif self._size > 2 * self._each and not self._gap:
@@ -143,9 +149,9 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
         yield data
 
 
-def event_of(data: dict[str, Any]) -> Any:
-    """The event of one trace line. Raises TraceError for an unknown type."""
-    cls = EVENTS.get(str(data.get("type")))
+def event_of(data: dict[str, Any], events: Mapping[str, Any] = EVENTS) -> Any:
+    """The event of one trace line (``events``: a gate's). Raises TraceError for an unknown type."""
+    cls = events.get(str(data.get("type")))
     if cls is None:
         raise TraceError(f"unknown event type {data.get('type')!r}; the trace is from another version")
     try:

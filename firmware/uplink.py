@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from firmware.boardfile import GATES
 from firmware.health import (
     HEARTBEATS,
     discovery_message,
@@ -84,6 +85,8 @@ class Uplink:
             receipt=section.receipt,
             keepalive_s=section.keepalive_s,
             puback_s=section.puback_s,
+            tables=tuple(app.station.tables),
+            claims=app.board.board.role in GATES,
         )
         self.link = Link(
             app.guard,
@@ -217,6 +220,7 @@ class Uplink:
         known = self._stats
         expiry = int(heartbeat * HEARTBEATS)
         state = state_message(
+            role=app.board.board.role,
             state=app.station.state,
             boot=app.boot.hex(),
             records=(known.epoch, known.first_seq, known.last_seq) if known is not None else None,
@@ -244,7 +248,9 @@ class Uplink:
     def _event(self, event: LinkEvent) -> None:
         if isinstance(event, LinkUp):
             self._next_beat = 0.0
-            discovery = discovery_message(self.topics, self._app.site.store, self._app.site.board)
+            board, site = self._app.board, self._app.site
+            parts = {"reader": board.reader is not None, "camera": board.camera is not None}
+            discovery = discovery_message(self.topics, site.store, site.board, board.board.role, **parts)
             self.link.publish(self.topics.discovery, discovery, 1, True)
             self._app.station.faults.clear("link")
             self._app.station.connected()

@@ -8,6 +8,7 @@ raised.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import termios
 import threading
@@ -98,7 +99,7 @@ class SerialLine:
             port = Serial(self._path, self._baud, timeout=0, exclusive=True, rtscts=False, dsrdtr=False)
             _settle(port.fileno())
         except Exception as error:
-            reason = f"it cannot be opened: {error}"
+            reason = f"it cannot be opened: {_why(error)}"
             if port is not None:
                 _close(port)
                 port = None
@@ -151,7 +152,32 @@ def _settle(fd: int) -> None:
         settings[6][termios.VTIME] = 0
         termios.tcsetattr(fd, termios.TCSANOW, settings)
     except termios.error as error:
-        raise OSError(f"it is not a serial port: {error}") from error
+        raise OSError(errno.ENOTTY, str(error)) from error
+
+
+WHY = {
+    errno.ENOENT: "there is no such port",
+    errno.ENXIO: "nothing is behind it",
+    errno.ENODEV: "nothing is behind it",
+    errno.EACCES: "no permission for it",
+    errno.EPERM: "no permission for it",
+    errno.EAGAIN: "another program has it open",
+    errno.EBUSY: "another program has it open",
+    errno.EISDIR: "it is a folder, not a serial port",
+    errno.ENOTTY: "it is not a serial port",
+    errno.EINVAL: "it is not a serial port",
+}
+
+
+def _why(error: BaseException) -> str:
+    """In words: pyserial's own text repeats the path and the system's number, or hides the cause."""
+    number: int | None = getattr(error, "errno", None)
+    cause = error.__cause__ or error.__context__
+    if number is None and isinstance(cause, termios.error) and cause.args:
+        number = cause.args[0]
+    if number is None:
+        return str(error)
+    return WHY.get(number) or os.strerror(number)
 
 
 def _close(port: Any, discard: bool = True) -> None:

@@ -40,7 +40,8 @@ def boards(
             continue
         section = board.board
         about = f": {section.description}" if section.description else ""
-        typer.echo(f"{path}: ok ({section.model}, {section.role}){about}")
+        reader = f", {board.reader.protocol} reader" if board.reader is not None else ""
+        typer.echo(f"{path}: ok ({section.model}, {section.role}{reader}){about}")
     if faulty:
         raise Trouble(
             f"{faulty} of {len(chosen)} board files cannot be used; correct the lines above", BAD_INPUT

@@ -60,6 +60,8 @@ def _each(hexes: Iterable[str]) -> Iterator[str]:
 
 def _lines() -> Iterator[str]:
     """Lines of standard input that are not blank; a longer one is cut, which is no EPC either."""
+    if sys.stdin is None:
+        raise Trouble("standard input is closed; give the EPCs there, one on each line", FAILED)
     stdin = sys.stdin.buffer
     while line := stdin.readline(LONGEST):
         end = line

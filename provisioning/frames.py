@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import importlib
 import json
+import signal
 import sys
 from collections.abc import Iterator
 from enum import IntEnum, StrEnum
@@ -59,18 +60,55 @@ def frames(
 
     Reads hexadecimal bytes from standard input (white space, commas, colons and 0x mean nothing) and prints
     one JSON line for each event: tag, response, error, alive, round, condition or command; the last line
-    counts frames, failed checks and bytes that belong to no frame. Exit code 2 for text that is not
-    hexadecimal.
+    counts frames, failed checks and bytes that belong to no frame (after Ctrl-C too). Exit code 2 for text
+    that is not hexadecimal.
 
     Example: tallygate frames --protocol yrm100 < capture.txt
     """
     side = "host" if direction is Side.host else "module"
-    for line in decode(sys.stdin.buffer, protocol.value, side):
-        sys.stdout.write(line)
-        sys.stdout.flush()
+    if sys.stdin is None:
+        raise Trouble("standard input is closed; give the bytes in hex there", BAD_INPUT)
+    with UntilCtrlC(sys.stdin.buffer) as stream:
+        for line in decode(stream, protocol.value, side):
+            sys.stdout.write(line)
+            sys.stdout.flush()
+    if stream.interrupted:
+        raise KeyboardInterrupt
 
 
-def decode(stream: BinaryIO, protocol: str, direction: str = "module") -> Iterator[str]:
+class UntilCtrlC:
+    """A stream that ends at Ctrl-C: so one ends a live capture, and the counts are owed all the same."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._read = getattr(stream, "read1", stream.read)
+        self._reading = self.interrupted = False
+
+    def __enter__(self) -> UntilCtrlC:
+        self._before = signal.getsignal(signal.SIGINT)
+        if self._before is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._ctrl_c)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _ctrl_c(self, *_: object) -> None:
+        if self.interrupted or self._reading:  # a second one ends whatever else holds it up
+            self.interrupted = True
+            raise KeyboardInterrupt
+        self.interrupted = True
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            self._reading = True
+            return b"" if self.interrupted else self._read(size)
+        except KeyboardInterrupt:
+            return b""
+        finally:
+            self._reading = False
+
+
+def decode(stream: BinaryIO | UntilCtrlC, protocol: str, direction: str = "module") -> Iterator[str]:
     """The lines for what ``stream`` holds, as many at a time as came together, with their line feeds.
 
     Raises Trouble with line and column for text that is not hexadecimal, after the lines before it."""
@@ -88,6 +126,8 @@ def decode(stream: BinaryIO, protocol: str, direction: str = "module") -> Iterat
         if ended and error is None:
             last, error = words.end()
             data += last
+            if getattr(stream, "interrupted", False):
+                error = None
         events = reader.feed(data)
         if ended and error is None:
             events += reader.idle()

@@ -7,10 +7,10 @@ usage() {
   cat <<'TEXT'
 Usage: provisioning/install.sh BOARD [options]
 
-  BOARD               a board file or its name: gate-pi4, gate-pi5, gate-zero2w, ./my-gate.toml
+  BOARD               a board file or its name: gate-pi5, portal-pi5-m7e, pricepoint-zero2w-r200, ./mine.toml
   --ssh USER@HOST     install on that board from here (it needs sudo there)
   --store ID          the shop's id                        (demo)
-  --id ID             this board's id                      (entry-1)
+  --id ID             this board's id                      (entry-1, exit-1, portal-1 or price-1)
   --broker HOST:PORT  the shop's broker                    (127.0.0.1:1883: alone, records wait)
   --ca FILE           its CA; with --cert FILE --key FILE: this board's certificate and key
   --pass-key ID=HEX   a public pass key, repeatable; without one a test key pair is made
@@ -20,6 +20,7 @@ Usage: provisioning/install.sh BOARD [options]
 
 Examples: sudo provisioning/install.sh gate-pi5
           provisioning/install.sh gate-zero2w --ssh pi@gate.local --id entry-2
+          sudo provisioning/install.sh portal-pi5-m7e --id portal-2
 TEXT
 }
 
@@ -31,7 +32,7 @@ die() {
 say() { echo "== $*"; }
 
 tree="$(cd "$(dirname "$0")/.." && pwd)"
-board="" ssh_target="" store=demo id=entry-1 broker=127.0.0.1:1883 ca="" cert="" key="" root="" dry=""
+board="" ssh_target="" store=demo id="" broker=127.0.0.1:1883 ca="" cert="" key="" root="" dry=""
 pass_keys=()
 while [ $# -gt 0 ]; do
   case "$1" in
@@ -68,9 +69,22 @@ case "$board" in
   *.toml) board_file="$board" ;;
   *) board_file="$tree/boards/$board.toml" ;;
 esac
-[ -f "$board_file" ] || die "there is no board file $board_file; known: $(cd "$tree/boards" && echo gate-*.toml)"
+[ -f "$board_file" ] || die "there is no board file $board_file; known: $(cd "$tree/boards" && echo gate-*.toml portal-*.toml pricepoint-*.toml)"
 name="$(basename "$board_file" .toml)"
 [[ "$name" =~ ^[a-z0-9-]+$ ]] || die "the board file's name ($name) may hold a to z, 0 to 9 and - only"
+# says KEY VALUE: whether the board file has this line.
+says() {
+  grep -Eq "^[[:space:]]*$1[[:space:]]*=[[:space:]]*\"$2\"" "$board_file"
+}
+what=gate
+if says role portal; then what=portal; fi
+if says role pricepoint; then what="price point"; fi
+if [ -z "$id" ]; then
+  id=entry-1
+  if says role exit; then id=exit-1; fi
+  if says role portal; then id=portal-1; fi
+  if says role pricepoint; then id=price-1; fi
+fi
 for one in "$store" "$id"; do
   [[ "$one" =~ ^[a-z0-9-]{1,32}$ ]] || die "\"$one\" is no id: a to z, 0 to 9 and -, at most 32"
 done
@@ -129,8 +143,8 @@ keys.make(pathlib.Path(sys.argv[1]))' "$keys")
   if [ -n "$dry" ]; then
     return
   fi
-  if [ -f "$keys/pass-1.pem" ]; then
-    say "show this code to the gate now"
+  if [ -f "$keys/pass-1.pem" ] && [ "$what" != "price point" ]; then
+    say "show this code to the $what now"
     (cd "$tree" && "$python" -m provisioning.cli pass issue --store "$store" --keys "$keys" --qr)
   fi
 }
@@ -200,13 +214,20 @@ if [ -z "$dry$root" ]; then
 fi
 
 say "packages of the system"
-packages=(python3-venv python3-picamera2 python3-lgpio python3-numpy)
-extras=pi
-if grep -Eq '^[[:space:]]*second_opinion[[:space:]]*=[[:space:]]*"zbar"' "$board_file"; then
-  packages+=(gcc python3-dev)
-  extras=pi,zbar
+packages=(python3-venv python3-numpy) # and what this board's file names, no more
+extras=""
+if says driver pi; then
+  packages+=(python3-picamera2)
 fi
-if grep -Eq '^\[display\]' "$board_file"; then
+if says factory lgpio; then
+  packages+=(python3-lgpio)
+  extras="$extras,pi"
+fi
+if says second_opinion zbar; then
+  packages+=(gcc python3-dev)
+  extras="$extras,zbar"
+fi
+if says driver framebuffer || says driver png; then
   extras="$extras,display"
   packages+=(python3-pil)
 fi
@@ -228,7 +249,7 @@ run chown -R root:root "$prefix/src"
 run chmod -R go+rX,go-w "$prefix/src"
 [ -x "$prefix/venv/bin/python" ] || run python3 -m venv --system-site-packages "$prefix/venv"
 # not editable: what runs is what was installed
-run "$prefix/venv/bin/python" -m pip install --quiet --upgrade "$prefix/src[$extras]"
+run "$prefix/venv/bin/python" -m pip install --quiet --upgrade "$prefix/src${extras:+[${extras#,}]}"
 
 say "keys"
 if [ ${#pass_keys[@]} -eq 0 ]; then
@@ -265,14 +286,37 @@ printf '[Manager]\nRuntimeWatchdogSec=14\nRebootWatchdogSec=15\n' | put /etc/sys
 config=/boot/firmware/config.txt
 [ -f "$root$config" ] || [ ! -f "$root/boot/config.txt" ] || config=/boot/config.txt
 reboot=""
-if [ ! -f "$root$config" ]; then
-  echo "There is no $config here: see to it yourself that outputs fall back when a process dies (strict_gpiod)."
-elif ! grep -Eq '^[[:space:]]*dtparam=strict_gpiod' "$root$config"; then
-  reboot=1
-  {
-    cat "$root$config"
-    printf '\n# tallygate: outputs fall to their pull when the process dies\n[all]\ndtparam=strict_gpiod\n'
-  } | put "$config" 0644
+
+# firmware_line PATTERN LINE WHY: LINE stands in the firmware's settings, if nothing like PATTERN does.
+firmware_line() {
+  if [ ! -f "$root$config" ]; then
+    echo "There is no $config here: see to it yourself that it says $2 ($3)."
+  elif ! grep -Eq "^[[:space:]]*$1" "$root$config"; then
+    reboot="$reboot${reboot:+, }$2"
+    {
+      cat "$root$config"
+      printf '\n# tallygate: %s\n[all]\n%s\n' "$3" "$2"
+    } | put "$config" 0644
+  fi
+}
+
+if says factory lgpio; then
+  firmware_line dtparam=strict_gpiod dtparam=strict_gpiod "outputs fall to their pull when the process dies"
+fi
+if says port /dev/ttyAMA0; then
+  say "the serial port /dev/ttyAMA0, for the reader alone"
+  if says model pi5; then
+    firmware_line 'dtparam=uart0(=on)?' dtparam=uart0=on "the serial port on pins 8 and 10"
+  else
+    firmware_line enable_uart=1 enable_uart=1 "the serial port on pins 8 and 10"
+    firmware_line 'dtoverlay=disable-bt' dtoverlay=disable-bt "the good serial port, not the one of Bluetooth"
+  fi
+  cmdline="${config%config.txt}cmdline.txt"
+  if [ -f "$root$cmdline" ] && grep -Eq 'console=(serial0|ttyAMA0)' "$root$cmdline"; then
+    reboot="$reboot${reboot:+, }no console on the serial port"
+    sed -E 's/ *console=(serial0|ttyAMA0)[^ ]*//; s/^ //' "$root$cmdline" | put "$cmdline" 0644
+  fi
+  run systemctl disable --now serial-getty@ttyAMA0.service || true # it is not there where no console is
 fi
 run systemctl daemon-reload
 
@@ -287,10 +331,10 @@ run systemctl restart "tallygate-board@$name.service"
 say "done"
 [ -n "$changed" ] || echo "Nothing had changed."
 echo "Watch it: journalctl -fu tallygate-board@$name"
-[ -z "$reboot" ] || echo "REBOOT once before people pass: strict_gpiod in $config counts from the next start."
+[ -z "$reboot" ] || echo "REBOOT once before people use it: $reboot counts from the next start."
 [ "$status" = 0 ] || echo "The self-test found something: see its lines above, then run install.sh again."
-if [ -f "$keys/pass-1.pem" ] && [ -z "$dry$root" ]; then
-  say "show this code to the gate now"
+if [ -f "$keys/pass-1.pem" ] && [ -z "$dry$root" ] && [ "$what" != "price point" ]; then
+  say "show this code to the $what now"
   "$prefix/venv/bin/tallygate" pass issue --store "$store" --keys "$keys" --qr
 fi
 exit "$status"

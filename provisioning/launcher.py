@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
         rundir.write_files(run, args.board or _default_board(), port, args.inbox, args.camera, changes)
         _say(began, f"broker: starting on 127.0.0.1:{port} (everything of this run is in {_short(run.root)})")
         _start_broker(run, broker, port, children)
-        _say(began, "shop: starting the store and its ledger, with a price list of 30 goods")
+        _say(began, "shop: starting the store and its ledger, with a price list")
         _take_prices(run)
         children.append(_python("store", run, _store_command(run, port)))
         _say(began, f"gate: starting the board {rundir.BOARD} ({_short(run.board_file)})")

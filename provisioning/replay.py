@@ -1,45 +1,30 @@
 """``tallygate replay``: feed what a board recorded to today's policy and show the first difference.
 
-A gate's trace names every event that reached policy and the orders that came of it; a portal's raw-read log
-every tag read of one shopper and the decision's verdicts. Time is in the file. Opens no device or port.
+A trace of a gate or a portal names every event that reached policy and the orders that came of it; a portal's
+raw-read log every tag read of one shopper and the decision's verdicts. Time is in the file. Opens no device.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 import typer
 
-from firmware.gate import facts
-from firmware.gate.entry import EntryPolicy, Rules
-from firmware.gate.machine import Gate
-from firmware.gate.orders import Restored
-from firmware.gate.timing import RANGES, TRIES, Timing
+from firmware.rawlog import SUFFIX
 from firmware.rawstory import MAGIC, RawReadsError, decode
-from firmware.trace import TraceError, event_of, order_text, read
-from hal.ports import InputChanged
+from firmware.trace import TraceError, read
+from provisioning import replay_gate, replay_portal
+from provisioning.replay_gate import Difference
 from provisioning.trouble import BAD_INPUT, FAILED, Trouble
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """The first event whose orders differ. ``line``: its number in the file."""
-
-    line: int
-    at: float
-    event: str
-    recorded: list[Any]
-    now: list[Any]
 
 
 def replay(
     trace: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="A gate's trace (trace-0.jsonl) or a portal's raw-read log."),
+        typer.Argument(metavar="FILE", help="A board's trace (trace-0.jsonl) or a portal's raw-read log."),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")] = False,
 ) -> None:
@@ -53,7 +38,8 @@ def replay(
     """
     try:
         with trace.open("rb") as file:
-            is_reads = file.read(len(MAGIC)) == MAGIC
+            # By its name too: a log that was cut off within its first bytes is no empty trace.
+            is_reads = file.read(len(MAGIC)) == MAGIC or trace.suffix == SUFFIX
     except OSError as error:
         raise Trouble(f"{trace}: cannot be read: {error.strerror}", BAD_INPUT) from None
     if is_reads:
@@ -102,50 +88,6 @@ def run_again(path: Path) -> tuple[int, str, Difference | None]:
     header = next(lines, {}).get("header")
     if not isinstance(header, dict):
         raise TraceError(f"{path}: the file is empty; choose another of the ring")
-    policy: EntryPolicy | None = None
-    count = 0
-    for number, line in enumerate(lines, 2):
-        event, at, recorded = event_of(line), _at(path, number, line), line.get("orders")
-        if policy is None:
-            policy = _policy(path, header, event, at)
-        count += 1
-        now = _plain(policy.handle(event, at))
-        if now != recorded:
-            kept = recorded if isinstance(recorded, list) else [recorded]
-            difference = Difference(number, at, str(line.get("type")), kept, now)
-            return count, str(header.get("version")), difference
-    return count, str(header.get("version")), None
-
-
-def _policy(path: Path, header: dict[str, Any], first: object, at: float) -> EntryPolicy:
-    """The policy as it was before the first event, as the header describes it."""
-    try:
-        timing = Timing(**{name: header["timing"][name] for name in (*RANGES, *TRIES)})
-        gate = Gate(timing, motor=bool(header["motor"]), kind=header["role"])
-        rules = Rules("in" if header["role"] == "entry" else "out", **header["admission"])
-        policy = EntryPolicy(gate, rules)
-        policy.spent = {(bytes.fromhex(v), d): int(n) for v, d, n in header["spent"]}
-        policy.last_token = int(header["token"])
-        levels = dict(header["levels"])
-        at_start = header.get("state", "") == "unknown" or isinstance(first, facts.Levels | Restored)
-    except (KeyError, TypeError, ValueError) as error:
-        raise TraceError(f"{path}: line 1: the header is not usable: {error!r}") from None
-    if not at_start:
-        # A later file of the ring: it begins with the gate at rest, and with the levels before the event.
-        if isinstance(first, InputChanged):
-            levels[first.name] = not first.active
-        policy.handle(facts.Levels(levels), at)
-    return policy
-
-
-def _at(path: Path, number: int, line: dict[str, Any]) -> float:
-    at = line.get("at")
-    if not isinstance(at, int | float):
-        raise TraceError(f"{path}: line {number}: no time")
-    return float(at)
-
-
-def _plain(orders: list[Any]) -> list[Any]:
-    """Orders as they look after they were written to a trace and read back."""
-    plain: list[Any] = msgspec.json.decode(msgspec.json.encode([order_text(order) for order in orders]))
-    return plain
+    again = replay_portal.run_again if header.get("role") == "portal" else replay_gate.run_again
+    count, difference = again(path, header, lines)
+    return count, str(header.get("version")), difference

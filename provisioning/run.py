@@ -36,9 +36,11 @@ def selftest(
         Path | None, typer.Option(help="The site file; site.toml beside the board file where left out.")
     ] = None,
 ) -> None:
-    """Check a board's parts once (camera frame, pins, disk, broker): python -m firmware selftest BOARD.toml.
+    """Check a board's parts once (pins, camera, screen, reader and its antennas, price list, disk, broker).
 
-    Example: tallygate selftest boards/sim-entry.toml
+    It is python -m firmware selftest BOARD.toml; stop the board's own process first.
+
+    Example: tallygate selftest boards/sim-portal.toml --site build/run/portal/site.toml
     """
     check_board(board)
     command = [sys.executable, "-m", "firmware", "selftest", str(board)]

@@ -58,7 +58,7 @@ def take(rows: dict[str, BoardRow], topic: str, payload: bytes, now: float) -> N
 def table(store: str, rows: dict[str, BoardRow], now: float) -> Table:
     """The boards of ``store`` as a table, by name."""
     out = Table(title=f"Boards of {store}", title_justify="left")
-    for name in ("board", "link", "state", "queued", "last visit", "fault: what to check"):
+    for name in ("board", "link", "state", "since its start", "queued", "last visit", "fault: what to check"):
         out.add_column(name, overflow="fold")
     for board in sorted(rows):
         row = rows[board]
@@ -74,7 +74,32 @@ def _link(row: BoardRow, now: float) -> str:
     return "[green]up[/green]"
 
 
-def _words(row: BoardRow) -> tuple[str, str, str, str]:
+WORK: dict[str, tuple[tuple[str, str], ...]] = {
+    "gate": (("admitted", "admitted"), ("refused", "refused"), ("tailgates", "tailgates")),
+    "portal": (
+        ("baskets", "baskets"),
+        ("paid", "paid"),
+        ("declined", "declined"),
+        ("abandoned", "abandoned"),
+    ),
+    "pricepoint": (("price_shown", "prices shown"), ("prices_items", "goods listed")),
+}
+"""What a board of a role has done: names in ``health`` and words. The first is shown also at 0."""
+
+
+def _work(row: BoardRow) -> str:
+    """Health says it by its names: of an older program that does not name its role as well."""
+    role = row.state.get("role")
+    figures = WORK.get(role if isinstance(role, str) else "", WORK["gate"])
+    told = []
+    for name, words in figures:
+        value = row.health.get(name)
+        if isinstance(value, int | float) and (value or name == figures[0][0]):
+            told.append(f"{value:g} {words}")
+    return ", ".join(told) or "-"
+
+
+def _words(row: BoardRow) -> tuple[str, str, str, str, str]:
     queued = row.health.get("queued")
     age = row.health.get("queue_age_s")
     text = "?" if queued is None else str(queued)
@@ -84,6 +109,7 @@ def _words(row: BoardRow) -> tuple[str, str, str, str]:
     told = [_fault(fault) for fault in faults] if isinstance(faults, list) else []
     return (
         _plain(row.state.get("state", "?")),
+        _work(row),
         text,
         _plain(row.state.get("last_visit") or "-"),
         "\n".join(told) or "-",
@@ -120,7 +146,8 @@ def watch(
 ) -> None:
     """Show a live table of boards.
 
-    Link, gate state, records queued, last visit, faults with what to check. Ends with Ctrl-C.
+    Link, state, what it has done since its start (a gate's admissions, a portal's baskets, the prices a price
+    point showed), records queued, last visit, faults with what to check. Ends with Ctrl-C.
 
     Example: tallygate watch --store demo --broker 127.0.0.1:1883
     """

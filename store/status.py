@@ -11,9 +11,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, Table, func, select
+from sqlalchemy import Connection, Engine, Select, Subquery, Table, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from firmware.wire.record_types import PriceLook
 from firmware.wire.refusals import NAME_BY_NUMBER
 from store import schema
 from store.ledger import LedgerError, check, explain, name, open_ledger
@@ -24,10 +25,13 @@ SILENT_MS = 300_000
 RECENT_MS = 24 * 3600 * 1000
 """What was found longer ago stays in the counts and no longer asks for attention."""
 
+PRICE_LOOK = PriceLook.KIND.name.lower()
+
 
 @dataclass
 class BoardRow:
-    """One board's counts; times in milliseconds of the Unix epoch, ``through`` of its newest journal."""
+    """One board's counts; times in milliseconds of the Unix epoch, ``through`` of its newest journal.
+    ``unpaid``: baskets of which a portal said that they will not be paid there."""
 
     board: str
     online: bool | None
@@ -45,6 +49,8 @@ class BoardRow:
     refused: dict[str, int] = field(default_factory=dict)
     baskets: int = 0
     tags: int = 0
+    unpaid: int = 0
+    looks: int = 0
     alarms: dict[str, int] = field(default_factory=dict)
     faults: dict[str, int] = field(default_factory=dict)
 
@@ -128,15 +134,37 @@ def _boards(connection: Connection) -> dict[str, BoardRow]:
         ("passed", schema.passages),
         ("annulled", schema.annulments),
         ("quarantined", schema.quarantine),
-        ("baskets", schema.baskets),
-        ("tags", schema.basket_tags),
+        ("unpaid", schema.basket_closings),
     ):
-        per_journal = select(fact.c.journal, func.count()).group_by(fact.c.journal)
-        for journal_id, count in connection.execute(per_journal):
-            row = owner[journal_id]
-            setattr(row, attribute, getattr(row, attribute) + count)
+        _add(connection, owner, attribute, select(fact.c.journal, func.count()))
+    tags, events = schema.basket_tags, schema.events
+    # A basket that was read again has several versions: it is one basket, with the tags of its last one.
+    last = _last_versions()
+    _add(connection, owner, "baskets", select(last.c.journal, func.count()))
+    of_last = (tags.c.journal == last.c.journal) & (tags.c.seq == last.c.seq)
+    _add(connection, owner, "tags", select(tags.c.journal, func.count()).join(last, of_last))
+    looked = events.c.name == PRICE_LOOK
+    _add(connection, owner, "looks", select(events.c.journal, func.count()).where(looked))
     _named_counts(connection, rows, owner)
     return rows
+
+
+def _last_versions() -> Subquery:
+    """Of each basket the record that counts: its last version."""
+    table = schema.baskets
+    first = func.coalesce(table.c.first_seq, table.c.seq)
+    return (
+        select(table.c.journal, func.max(table.c.seq).label("seq"))
+        .group_by(table.c.journal, first)
+        .subquery()
+    )
+
+
+def _add(connection: Connection, owner: dict[int, BoardRow], attribute: str, query: Select[Any]) -> None:
+    """Add what ``query`` (journal, count) counts by journal to its board."""
+    for journal_id, count in connection.execute(query.group_by(query.selected_columns[0])):
+        row = owner[journal_id]
+        setattr(row, attribute, getattr(row, attribute) + count)
 
 
 def _per_journal(connection: Connection, query: Select[Any]) -> dict[int, int]:
@@ -217,13 +245,13 @@ def _attention(row: BoardRow, recent: set[str], now_ms: int) -> list[str]:
 
 def render(status: Status) -> str:
     """The status as text: one line per board, then its counts by name, then what needs attention."""
-    head = "board,link,last record,through,waiting,missing,quarantine,admitted,passed,annulled,refused"
-    lines = [[*head.split(","), "baskets", "tags", "alarms"]]
+    lines = [
+        ["board", "link", "last record", "through", "waiting", "missing", "quarantine", "alarms", "work"]
+    ]
     for row in status.boards:
         link = "?" if row.online is None else (row.state or "online") if row.online else "offline"
-        counts = [row.through, row.waiting, row.missing, row.quarantined, row.admitted, row.passed]
-        counts += [row.annulled, sum(row.refused.values()), row.baskets, row.tags, sum(row.alarms.values())]
-        lines.append([row.board, link, _when(row.record_ms), *map(str, counts)])
+        counts = [row.through, row.waiting, row.missing, row.quarantined, sum(row.alarms.values())]
+        lines.append([row.board, link, _when(row.record_ms), *map(str, counts), _work(row)])
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     out = [f"ledger {status.ledger}: {status.records} records, {status.visits} visits", ""]
     out += [
@@ -241,6 +269,22 @@ def render(status: Status) -> str:
     old = any(row.missing or row.quarantined or row.faults for row in status.boards)
     well = "nothing new to look at: what was found is older than a day" if old else "nothing to look at"
     return "\n".join([*out, "", well])
+
+
+def _work(row: BoardRow) -> str:
+    """What the board's facts say it did, whatever its role: a gate admits, a portal counts baskets, a price
+    point is looked at."""
+    counts = {
+        "admitted": row.admitted,
+        "passed": row.passed,
+        "annulled": row.annulled,
+        "refused": sum(row.refused.values()),
+        "baskets": row.baskets,
+        "tags": row.tags,
+        "unpaid": row.unpaid,
+        "price looks": row.looks,
+    }
+    return ", ".join(f"{name} {count}" for name, count in counts.items() if count) or "-"
 
 
 def _counted(named: dict[str, int]) -> str:

@@ -8,7 +8,7 @@ uncertain, with what to do, rather than guess. Memory is bounded and does not gr
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from firmware.portal.presence import (
@@ -24,6 +24,8 @@ from firmware.portal.unseen import Experience, Unseen
 from hal.ports import TagRead
 
 MAX_DECLARED = 500
+MATCH_MORE = 0.2
+"""A declared count matches when fewer further items than this are expected, unread and weak ones."""
 
 
 class Reason(NamedTuple):
@@ -154,6 +156,13 @@ class Decision:
         self._complete = False
         self._strays = 0
 
+    @property
+    def rules_now(self) -> DecisionRules:
+        """The rules with what the baskets so far have taught: a decision made with them, told the same of one
+        shopper, comes to the same verdicts."""
+        known = self._experience
+        return replace(self.rules, hard=max(0.001, known.hard), strays=min(50.0, max(0.01, known.strays)))
+
     # -- what happens --------------------------------------------------------------------------
 
     def background(self, read: TagRead) -> None:
@@ -234,7 +243,8 @@ class Decision:
         strays = 0
         newest = self._began
         looks: dict[int, float] = {}
-        for epc, track in self._tracks.items():
+        # In an order of their own, or the sums would hang on the order of reads.
+        for epc, track in sorted(self._tracks.items()):
             if track.state == "out":
                 strays += 1
                 continue
@@ -245,7 +255,8 @@ class Decision:
         waited = self._heard_s + min(max(0.0, now - self._heard_at), max(0.0, rules.silence_s))
         unseen = self._unseen.estimate(looks, waited)
         found, unsure = tuple(sorted(items)), tuple(sorted(weak))
-        kind, reason = self._decide(now, waited, newest, unseen, found, unsure)
+        more = unseen + sum(weights[epc] for epc in unsure)
+        kind, reason = self._decide(now, waited, newest, unseen, found, unsure, more)
         if kind == "complete" and unsure:
             # Only a count that matches closes with weak tags about: they are not the shopper's.
             strays, unsure = strays + len(unsure), ()
@@ -256,7 +267,8 @@ class Decision:
         if self._declared is not None and kind != "complete":
             missing = max(0, self._declared - len(found))
         duplicates = self._duplicates(found)
-        step = rules.judge_s if kind == "collecting" else max(0.25, rules.judge_s)
+        # The longer it lasts the less changes in a moment.
+        step = rules.judge_s * min(3.0, 1.0 + 0.2 * waited)
         return Verdict(kind, reason, found, unsure, max(0, missing), unseen, strays, duplicates, now + step)
 
     def _sort(self) -> dict[bytes, float]:
@@ -286,7 +298,9 @@ class Decision:
         for epc, nats in alone.items():
             track = self._tracks[epc]
             total = nats if abs(nats) >= CERTAIN else nats + base
-            sure_in = rules.sure_in - (rules.hold if track.state == "in" else 0.0)
+            sure_in = (rules.sure_in if rules.veto else rules.level_in) - (
+                rules.hold if track.state == "in" else 0.0
+            )
             sure_out = rules.sure_out + (rules.hold if track.state == "out" else 0.0)
             track.state = "in" if total >= sure_in else "out" if total <= sure_out else "weak"
             weights[epc] = 1.0 if track.state == "in" else 1.0 / (1.0 + math.exp(-max(-30.0, total)))
@@ -300,6 +314,7 @@ class Decision:
         unseen: float,
         found: tuple[bytes, ...],
         weak: tuple[bytes, ...],
+        more: float,
     ) -> tuple[str, str]:
         rules = self.rules
         if self._overflow:
@@ -307,7 +322,8 @@ class Decision:
         settled = waited >= rules.min_s and now - newest >= rules.quiet_s
         late = now - self._since >= rules.give_up_s
         if self._declared is not None:
-            if settled and len(found) == self._declared and found:
+            # On the way to more a smaller count is passed: it must look like the end, if not surely.
+            if settled and len(found) == self._declared and found and more < MATCH_MORE:
                 return "complete", "count-matches"
             if settled and not weak and (late or (unseen < rules.sure and len(found) > self._declared)):
                 return "uncertain", "count-differs"
@@ -334,7 +350,7 @@ class Decision:
         limit = math.inf
         if len(counts) >= 4:
             usual = counts[-1 - max(1, len(counts) // 8)]
-            limit = 1.5 * usual + 4.0 * math.sqrt(usual) + 3.0
+            limit = 1.5 * usual + 3.0 * math.sqrt(usual)
         return tuple(
             epc for epc in found if len(self._tracks[epc].pcs) > 1 or self._tracks[epc].reads > limit
         )

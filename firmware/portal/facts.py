@@ -102,7 +102,10 @@ class OfferRefused:
 
 @dataclass(frozen=True, slots=True)
 class PayAnswer:
-    """How a payment stands. ``state``: "paid", "declined", "pending"; ``order``: the shop's number."""
+    """How a payment stands. ``state``: "paid", "declined", "pending"; ``order``: the shop's number.
+
+    ``attempt``: of the ``AskPay`` that this answers. A refusal of an earlier attempt says nothing about a
+    later one; that a basket is paid is true whatever was asked."""
 
     token: int
     state: str
@@ -110,6 +113,7 @@ class PayAnswer:
     total_fen: int = 0
     visit: bytes = bytes(8)
     why: str = ""
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,17 +197,18 @@ class AskOffer:
 @dataclass(frozen=True, slots=True)
 class AskPay:
     """Ask the shop to charge ``total_fen`` with the code that was just shown; ``again``: only ask how the
-    payment stands, with no code."""
+    payment stands, with no code. ``attempt`` numbers the codes that were shown."""
 
     token: int
     version: int
     total_fen: int
     again: bool = False
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """Write that the basket is paid."""
+    """Write that the basket is paid. ``order``: the shop's number; ``SETTLED`` where nothing was to pay."""
 
     first: int
     visit: bytes
@@ -225,5 +230,7 @@ class Show:
     key: str
     fields: dict[str, Any] = field(default_factory=dict)
 
+
+SETTLED = "settled"
 
 Asked = Submit | CloseBasket | AskOffer | AskPay | Paid | Listen | Show | Drive | Note | Tell

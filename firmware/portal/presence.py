@@ -27,29 +27,32 @@ _SECONDS = 11
 class PresenceRules:
     """What is installed here, in dB and dBm; defaults: antennas at 0.7 m, 2 m to the next shelf.
 
-    ``veto``: antennas that face away from the portal. ``even_dbm``: a tag this strong inside may as well be a
-    stray. ``veto_in_db``: a tag in the portal is this much stronger inside than on a veto antenna (mean);
-    ``veto_out_db``: a stray. ``deaf_dbm``: weaker tags are not heard at all. ``rise_db``: what lies near must
-    get this much stronger before it can have been taken. ``sure_in``, ``sure_out``: nats of evidence at which
-    a tag is in, or out; between them it is weak. ``hold``: a tag that was in stays in until the evidence is
-    this much lower. ``approach_s``: reads this short before the shopper came are the shopper's own, not the
-    shelf's. Raises ValueError."""
+    ``veto``: antennas that face away from the portal. ``even_dbm``: a tag with this mean level inside may as
+    well be a stray. ``veto_in_db``: a tag in the portal is this much stronger inside than on a veto antenna
+    (mean); ``veto_out_db``: a stray. ``deaf_dbm``: weaker tags are not heard at all. ``rise_db``: what lies
+    near must get this much stronger before it can have been taken. ``sure_in``, ``sure_out``: nats of
+    evidence at which a tag is in, or out; between them it is weak. ``level_in``: instead of ``sure_in`` where
+    no antenna faces away and there is little but the level: strays are then charged more easily. ``hold``: a
+    tag that was in stays in until the evidence is this much lower. ``approach_s``: reads this short before
+    the shopper came are the shopper's own, not the shelf's. ``settle_s``: nor are the last shopper's tags,
+    for this long. Raises ValueError."""
 
     veto: frozenset[int] = frozenset()
-    even_dbm: float = -54.0
+    even_dbm: float = -58.0
     veto_in_db: float = 15.0
     veto_out_db: float = -3.0
     deaf_dbm: float = -70.0
     rise_db: float = 8.0
-    sure_in: float = 5.0
-    sure_out: float = -2.5
-    hold: float = 1.5
-    approach_s: float = 2.5
+    sure_in: float = 5.2
+    level_in: float = 2.5
+    sure_out: float = -3.0
+    hold: float = 1.0
+    approach_s: float = 3.0
     settle_s: float = 20.0
 
     def __post_init__(self) -> None:
-        if self.sure_in <= self.sure_out:
-            raise ValueError(f"sure_in = {self.sure_in:g}: must be above sure_out = {self.sure_out:g}")
+        if min(self.sure_in, self.level_in) <= self.sure_out:
+            raise ValueError(f"sure_in, level_in: must be above sure_out = {self.sure_out:g}")
         if self.veto_in_db <= self.veto_out_db:
             raise ValueError(
                 f"veto_in_db = {self.veto_in_db:g}: must be above veto_out_db = {self.veto_out_db:g}"
@@ -186,15 +189,19 @@ class Track:
         return max((value for port, value in self.best.items() if port not in veto), default=None)
 
     def mean(self, veto: frozenset[int], *, outside: bool) -> tuple[int, float]:
-        """Looks and mean strength on the best antenna of those that face away, or of the others; one look
-        alone is less than several a little weaker."""
+        """Looks and mean strength on the best antenna of those that face away, or of the others. The mean of
+        one or two looks is pulled to that of all of them: the best of several is by chance the best."""
         found, best = (0, 0.0), -math.inf
+        all_looks, sum_of_all = 0, 0.0
         for port, (looks, total) in self.sums.items():
             if (port in veto) == outside:
-                mean = total / looks
-                if mean - 6.0 / math.sqrt(looks) > best:
-                    found, best = (looks, mean), mean - 6.0 / math.sqrt(looks)
-        return found
+                all_looks, sum_of_all = all_looks + looks, sum_of_all + total
+                if total / looks - 6.0 / math.sqrt(looks) > best:
+                    found, best = (looks, total), total / looks - 6.0 / math.sqrt(looks)
+        if not all_looks:
+            return 0, 0.0
+        looks, total = found
+        return looks, (total + 2.0 * sum_of_all / all_looks) / (looks + 2.0)
 
     def count(self, veto: frozenset[int], *, outside: bool = False) -> int:
         """Looks on antennas that look into the portal, or on those that face away."""
@@ -214,9 +221,14 @@ def evidence(track: Track, near: Level | None, rules: PresenceRules, antennas: i
         faint = away < rules.deaf_dbm and not track.rawonly
         return -1.5 * looks if faint else -CERTAIN
     total = 0.0
-    if not track.rawonly:
+    if track.rawonly:
+        # Levels without a unit: where no antenna faces away, being heard again is all there is.
+        total += 0.0 if veto else min(3.0, 1.5 * track.looks)
+    else:
         # Below, hard tags inside and strays are equally weak: no more than this against it.
-        total += min(2.0, max(-1.5, 0.2 * (inside - rules.even_dbm)))
+        _, level = track.mean(veto, outside=False)
+        even = rules.even_dbm if veto else rules.even_dbm - 3.0
+        total += min(3.0, max(-1.0, 0.3 * (level - even)))
     if near is not None:
         total -= _stayed(track, near, rules)
     total -= _gone(track, now) + _moves(track)
@@ -275,7 +287,7 @@ def _veto(track: Track, rules: PresenceRules, antennas: int) -> float:
     stray = looking / (looking + 1.5 * facing)
     many = track.count(rules.veto) * math.log(mine / stray)
     many += track.count(rules.veto, outside=True) * math.log((1.0 - mine) / (1.0 - stray))
-    total = min(5.0, many)
+    total = min(3.5, many)
     if total < 0.0:
         # A shielded tag is heard when it is, on any antenna: against it counts say little beside levels.
         total = max(-4.0, total) / (1.0 + 2.0 * looks)
@@ -297,5 +309,5 @@ def prior(inside: int, strays: float, near: int) -> float:
     """Nats for a tag of which nothing is known yet, from how many others were found in and out (``strays``:
     and are to be expected), and how many are known to lie near now (one in 20 of those near was perhaps not
     heard before)."""
-    most = 3.0 if near or strays >= 1.0 else 4.5
+    most = 2.5 if near or strays >= 1.0 else 4.5
     return max(-2.0, min(most, math.log((1.0 + inside) / (0.05 + strays + 0.05 * near))))

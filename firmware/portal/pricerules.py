@@ -30,7 +30,7 @@ class Rules:
     hysteresis: float = 6.0
     margin: float = 8.0
     clear_s: float = 1.5
-    swap_s: float = 0.15
+    swap_s: float = 0.1
     together_s: float = 0.6
     look_s: float = 0.5
     look_again_s: float = 60.0

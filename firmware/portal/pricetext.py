@@ -6,11 +6,15 @@ and is never divided as a float.
 
 from __future__ import annotations
 
+import unicodedata
+
 from firmware.wire.pricelist import PriceEntry
 from hal.ports import Screen
 
 MAX_LINE = 40
 """Characters of a name on the screen: two rows on a small panel at a size that is read from a metre."""
+LONGEST_WORD = 18
+"""Characters; longer words are broken."""
 DATES = {"15": "best before", "16": "sell by", "17": "use by"}
 """Which dates of a tag (GS1 application identifiers) are for the shopper; the others are the maker's."""
 
@@ -19,7 +23,8 @@ SEVERAL = Screen("wait", ("One item", "at a time, please"))
 OUT_OF_ORDER = Screen("stop", ("Out of order", "Please ask for help"))
 NO_LIST = Screen("wait", ("No price list yet", "Please ask for help"))
 UNKNOWN = Screen("wait", ("Not in the price list", "Please ask for help"))
-UNPROGRAMMED = Screen("wait", ("This tag is empty", "Please ask for help"))
+UNPROGRAMMED = Screen("wait", ("No item on this tag", "Please ask for help"))
+"""Also for a tag of somebody else, a library's: it is not empty."""
 
 
 def yuan(fen: int) -> str:
@@ -27,9 +32,19 @@ def yuan(fen: int) -> str:
     return f"¥ {fen // 100}.{fen % 100:02d}"
 
 
+def _broken(word: str) -> str:
+    """A long word with a hyphen and a space where it may be broken: the display shrinks the price until the
+    longest word fits. Chinese is broken anywhere."""
+    if len(word) <= LONGEST_WORD or any(unicodedata.east_asian_width(sign) in "WF" for sign in word):
+        return word
+    step = LONGEST_WORD - 1
+    return "- ".join(word[at : at + step] for at in range(0, len(word), step))
+
+
 def short(name: str, most: int = MAX_LINE) -> str:
     """``name`` cut behind a word, with an ellipsis; a first word that is too long (Chinese has no spaces) is
     cut itself."""
+    name = " ".join(_broken(word) for word in name.split(" "))
     if len(name) <= most:
         return name
     cut = name[:most]  # one more than fits beside the ellipsis: a space here ends a whole word

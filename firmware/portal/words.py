@@ -21,11 +21,26 @@ FIXED: dict[str, Screen] = {
     "no-sales": Screen("stop", ("No sales right now", "Please ask for help")),
     "one-at-a-time": Screen("alarm", ("One person at a time", "Please step back")),
     "one-moment": Screen("wait", ("One moment",)),
-    "paying": Screen("wait", ("Payment is on its way",)),
-    "checking": Screen("wait", ("Checking the payment", "Please do not pay again")),
+    "paying": Screen("wait", ("Payment is on its way", "Please stay here")),
+    "checking": Screen("wait", ("Checking the payment", "Look at your phone", "Please do not pay again")),
+    "ask-payment": Screen("stop", ("Payment not clear", "Do not pay again", "Please ask for help")),
+    "one-before": Screen("wait", ("One moment", "A payment is being checked")),
     "not-paid": Screen("stop", ("Not paid", "Please leave the items here")),
     "help": Screen("wait", ("Help is on the way",)),
 }
+
+REFUSED: dict[str, Screen] = {
+    "paycode-store": Screen("stop", ("Not yet, please", "Pay when the price is shown")),
+    "paycode-count": Screen("stop", ("You cannot pay here", "Please keep your code hidden")),
+    "clock-unsure": Screen("stop", ("Please wait", "The portal checks its clock")),
+    "wrong-kind": Screen("stop", ("This pass is not", "for the checkout")),
+    "disk-fault": FIXED["no-sales"],
+}
+"""Where a portal says it in other words than a gate."""
+DUPLICATES = ("Two items, one label", "Please ask for help")
+WAIT_OR_ASK = "Please wait or ask for help"
+MOST_WORDS = 60
+"""Of the shop's own words, as much as can be read in a moment."""
 
 
 def screen_for(key: str, fields: Mapping[str, Any], listed: tuple[int, int] = (0, 0)) -> Screen:
@@ -35,7 +50,8 @@ def screen_for(key: str, fields: Mapping[str, Any], listed: tuple[int, int] = (0
     count = len(fields.get("items", ())) or fields.get("count", 0)
     match key:
         case "refused":
-            return Screen("stop", REFUSALS[fields["reason"]].words)
+            reason = fields["reason"]
+            return REFUSED[reason] if reason in REFUSED else Screen("stop", REFUSALS[reason].words)
         case "reading":
             return Screen("wait", (_items(count), "Reading, please stand still"))
         case "advice":
@@ -45,20 +61,27 @@ def screen_for(key: str, fields: Mapping[str, Any], listed: tuple[int, int] = (0
         case "counted":
             return Screen("go", (_items(count), _sum(listed), "Thank you"))
         case "no-offer":
-            return Screen("wait", (_items(count), "The shop does not answer", "Please wait or ask for help"))
+            return Screen("wait", (_items(count), _why(fields, "The shop does not answer"), WAIT_OR_ASK))
         case "pay":
-            total = f"To pay: {yuan(fields['total_fen'])}"
-            return Screen("go", (total, _items(count), "Hold your payment code to the camera"))
+            total = yuan(fields["total_fen"])
+            return Screen("go", (total, f"to pay for {_items(count)}", "Show your payment code"))
         case "paid":
             return Screen("go", ("Paid, thank you", "The exit is open for you"))
         case "declined":
-            return Screen("stop", ("Not paid", fields.get("why") or "Please try again", "Show a code again"))
+            return Screen("stop", ("Not paid", _why(fields, "Please try again"), "The price comes again"))
         case "one-moment" if count:
             return Screen("wait", (_items(count), _sum(listed), "One moment"))
     return FIXED[key]
 
 
+def _why(fields: Mapping[str, Any], otherwise: str) -> str:
+    why = str(fields.get("why") or otherwise)
+    return why if len(why) <= MOST_WORDS else f"{why[: MOST_WORDS - 1]}…"
+
+
 def _advice(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    if fields.get("reason") == "duplicates":
+        return DUPLICATES
     lines = REASONS[fields.get("reason", "reading")].lines
     missing = fields.get("missing", 0)
     if fields.get("reason") == "missing" and missing:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from firmware.boardfile import portal_timing
 from firmware.desk import Opened
@@ -26,21 +26,15 @@ from firmware.portal.policy import PortalPolicy
 from firmware.portal.presence import PresenceRules
 from firmware.portal.shown import judge
 from firmware.portal.words import screen_for
+from firmware.portaltrace import PortalTrace, header
 from firmware.pricebook import PriceBook
 from firmware.rawdecision import RecordedDecision
 from firmware.rawlog import RawKeeper, RawLog
 from firmware.screens import REFUSAL_S
 from firmware.station import Kit, Station
+from firmware.stations.questions import NAMES, Questions
 from firmware.sync.link import Arrived, Link
-from firmware.wire.asks import EXPIRY_S
 from firmware.wire.commands import Command
-from firmware.wire.offers import (
-    OfferError,
-    PayQuestion,
-    basket_id,
-    decode_offer,
-    decode_pay_stand,
-)
 from firmware.wire.tables import Snapshot
 from hal.ports import (
     CodeSeen,
@@ -56,30 +50,10 @@ log = logging.getLogger("portal")
 summary = logging.getLogger("basket")
 
 BEEP_S = 0.2
+STUCK = ("helpless", "packed")
+"""Where a portal stays that always sees somebody, or always two: no payment is on its way there."""
 PASSING = ("refused", "help")
 """Screens that give way to the state's own after a moment."""
-
-
-@dataclass
-class _Asked:
-    """A question under way: its name and the basket's token."""
-
-    name: str
-    token: int
-
-
-@dataclass
-class _Known:
-    """A submitted basket as the shop knows it."""
-
-    epoch: int
-    first: int
-    version: int
-    frame: bytes = field(repr=False)
-
-    @property
-    def name(self) -> str:
-        return basket_id(self.epoch, self.first)
 
 
 class PortalStation(Station):
@@ -99,7 +73,7 @@ class PortalStation(Station):
         )
         self.reads = RawKeeper(kit.papers, folder)
         rules = DecisionRules(presence=PresenceRules(veto=frozenset(section.veto_antennas)))
-        decision = RecordedDecision(rules, done=self._keep_reads, about=self._about)
+        self._decision = decision = RecordedDecision(rules, done=self._keep_reads, about=self._about)
         self.policy = PortalPolicy(
             decision,
             portal_timing(kit.board),
@@ -112,9 +86,9 @@ class PortalStation(Station):
         self._reader: TagReader | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._code: bytes | None = None
-        self._asked: dict[bytes, _Asked] = {}
-        self._baskets: dict[int, _Known] = {}
+        self._questions = Questions(lambda: self._link, self.policy_event, self._later, self.counts)
         self._reads_name = ""
+        self._noted: PortalTrace | None = None
 
     # -- the role's hooks ------------------------------------------------------------------------
 
@@ -123,7 +97,9 @@ class PortalStation(Station):
         return self.policy.state
 
     def idle(self) -> bool:
-        return self.policy.at_rest()
+        """Also where a sensor that is wired or described wrongly has led: its mended file ends that, and
+        whoever does stand there is counted anew."""
+        return self.policy.at_rest() or self.state in STUCK
 
     def figures(self) -> dict[str, float | int]:
         counters = self.policy.counters
@@ -168,10 +144,10 @@ class PortalStation(Station):
 
     def answer(self, answer: Committed | CommitFailed | Submitted | SubmitFailed | Claimed) -> None:
         if isinstance(answer, Submitted):
-            known = _Known(answer.epoch, answer.first, answer.version, answer.frame)
-            self._baskets = {answer.token: known}
-            self._reads_name = known.name
-            summary.info("basket %s version %d is in the journal", known.name, known.version)
+            self._reads_name = self._questions.submitted(answer)
+            summary.info("basket %s version %d is in the journal", self._reads_name, answer.version)
+            # What was read so far, already now: the power may go before the shopper does.
+            self.reads.keep(self._reads_name, self._decision.so_far(self._loop.time()))
         if isinstance(answer, Submitted | SubmitFailed):
             self.policy_event(answer)
 
@@ -187,14 +163,14 @@ class PortalStation(Station):
 
     def reader(self, reader: TagReader) -> None:
         self._reader = reader
-        self._carry_out(self.policy.reader_ready(self._loop.time()))
+        self.policy_event(DeviceBack("reader", self._loop.time()))
 
     def linked(self, link: Link) -> None:
         self._link = link
 
     def arrived(self, event: Arrived) -> None:
-        if event.kind == "ans" and event.names in (("offer",), ("pay",)):
-            self._answered(event)
+        if event.kind == "ans" and event.names in NAMES:
+            self._questions.arrived(event)
 
     def check_table(self, name: str, snapshot: Snapshot) -> str | None:
         if name == "prices":
@@ -207,12 +183,27 @@ class PortalStation(Station):
         else:
             self._house_tables.changed(name, buckets)
 
+    def trace_header(self) -> dict[str, Any]:
+        section = self.kit.board.portal
+        timing = portal_timing(self.kit.board)
+        return header(self.policy, timing, section.payment, section.companies, section.unprogrammed)
+
     # -- policy ----------------------------------------------------------------------------------
 
     def policy_event(self, event: Told) -> None:
         """Policy's turn: its orders are carried out before this returns."""
-        if not self._closed:
-            self._carry_out(self.policy.handle(event, self._loop.time()))
+        if self._closed:
+            return
+        now = self._loop.time()
+        if self.trace is None:
+            self._carry_out(self.policy.handle(event, now))
+            return
+        if self._noted is None:
+            self._noted = PortalTrace(self.trace, self.policy, self.prices.knows)
+        self._noted.begin()
+        orders = self.policy.handle(event, now)
+        self._noted.note(event, now, orders)
+        self._carry_out(orders)
 
     def _tick(self) -> None:
         self._timer = None
@@ -238,10 +229,10 @@ class PortalStation(Station):
                 case facts.Listen(on):
                     if self._reader is not None:
                         (self._reader.begin if on else self._reader.end)()
-                case facts.AskOffer(token):
-                    self._ask_offer(token)
+                case facts.AskOffer():
+                    self._questions.offer(order)
                 case facts.AskPay():
-                    self._ask_pay(order)
+                    self._questions.pay(order, self._code)
                 case Tell():
                     self._tell(order)
                 case Note() | facts.Submit() | facts.CloseBasket() | facts.Paid():
@@ -270,61 +261,8 @@ class PortalStation(Station):
             log.error("a basket is not written: %s", fields["why"])
         self.kit.tell({"event": order.event, **fields})
 
-    # -- the shop ----------------------------------------------------------------------------------
-
-    def _ask(self, name: str, token: int, payload: bytes) -> None:
-        """QoS 0 with an expiry: a question that cannot go now is worth nothing later."""
-        if self._link is None:
-            return
-        correlation = os.urandom(8)
-        topics = self._link.topics
-        if self._link.publish(topics.ask(name), payload, 0, False, EXPIRY_S, topics.ans(name), correlation):
-            self._asked[correlation] = _Asked(name, token)
-            while len(self._asked) > 16:
-                del self._asked[next(iter(self._asked))]
-
-    def _ask_offer(self, token: int) -> None:
-        known = self._baskets.get(token)
-        if known is not None:
-            self._ask("offer", token, known.frame)
-
-    def _ask_pay(self, order: facts.AskPay) -> None:
-        known = self._baskets.get(order.token)
-        if known is None or (self._code is None and not order.again):
-            return
-        code = None if order.again or self._code is None else self._code.decode("ascii")
-        question = PayQuestion(known.name, known.version, order.total_fen, code)
-        self._ask("pay", order.token, question.encode())
-
-    def _answered(self, event: Arrived) -> None:
-        asked = self._asked.pop(event.correlation or b"", None)
-        known = self._baskets.get(asked.token) if asked is not None else None
-        if asked is None or known is None or event.names != (asked.name,):
-            self.counts["stray_answers"] += 1
-            return
-        try:
-            told = (self._offer if asked.name == "offer" else self._stand)(asked, known, event)
-        except OfferError as error:
-            log.error("an answer of the shop is not understood: %s", error)
-            self.counts["bad_answers"] += 1
-            return
-        if told is not None:
-            self.policy_event(told)
-
-    def _offer(self, asked: _Asked, known: _Known, event: Arrived) -> Told | None:
-        offer = decode_offer(event.payload)
-        if (offer.basket, offer.version) != (known.name, known.version):
-            return None
-        if offer.refused:
-            return facts.OfferRefused(asked.token, offer.refused)
-        return facts.Offered(asked.token, offer.total_fen, offer.list_fen, offer.settled)
-
-    def _stand(self, asked: _Asked, known: _Known, event: Arrived) -> Told | None:
-        stand = decode_pay_stand(event.payload)
-        if (stand.basket, stand.version) != (known.name, known.version):
-            return None
-        visit = bytes.fromhex(stand.visit)
-        return facts.PayAnswer(asked.token, stand.state, stand.order, stand.total_fen, visit, stand.why)
+    def _later(self, told: Told) -> None:
+        self.kit.guard.at(self._loop.time(), self.policy_event, told)
 
     # -- the log of reads --------------------------------------------------------------------------
 

@@ -23,6 +23,9 @@ from hal.ports import CodeSeen, DeviceBack, DeviceCondition, DeviceLost, InputCh
 
 log = logging.getLogger("price")
 
+LOOK_S = 30.0
+"""Nobody looks at prices for longer without a pause."""
+
 
 class PricepointStation(Station):
     """One price point."""
@@ -35,16 +38,21 @@ class PricepointStation(Station):
         rules = price_rules(kit.board)
         self.policy = PricePoint(rules, self.prices.look, lambda: self.prices.complete, self._today)
         self._timer: asyncio.TimerHandle | None = None
+        self._showing: float | None = None
+        """Since when there has been a price, without a pause."""
 
     @property
     def state(self) -> str:
         return "showing" if self.policy.shown is not None else "idle"
 
     def idle(self) -> bool:
-        return self.policy.shown is None
+        """Also when a price has stood for long: tags on the shelf that are read as near keep one there for
+        ever, and a mended board file must end that."""
+        return self._showing is None or self._loop.time() - self._showing > LOOK_S
 
     def figures(self) -> dict[str, float | int]:
-        return {**{f"price_{name}": n for name, n in self.policy.counts.items()}, **self.prices.figures()}
+        counts = {f"price_{name}": n for name, n in self.policy.counts.items()}
+        return {"price_shown": 0, "price_looks": 0, **counts, **self.prices.figures()}
 
     def linked(self, link: Link) -> None:
         self._carry_out(self.policy.start())
@@ -87,6 +95,10 @@ class PricepointStation(Station):
         self._schedule()
 
     def _schedule(self) -> None:
+        if self.policy.shown is None:
+            self._showing = None
+        elif self._showing is None:
+            self._showing = self._loop.time()
         due = self.policy.deadline()
         if self._timer is not None:
             if due == self._timer.when():

@@ -59,7 +59,8 @@ class Link:
         self.topics = Topics(settings.store_id, settings.board)
         self.up = False
         self.counts: Counter[str] = Counter()
-        self._guard, self._settings, self._post = guard, settings, post
+        self.settings = settings
+        self._guard, self._post = guard, post
         self._clock_synced = clock_synced
         self._sender = Sender(
             guard, settings, journal, rng, self.counts, self._hand_over, self._lost, self._bad
@@ -149,7 +150,7 @@ class Link:
         ended = True
         if session is not None:
             if self.up:
-                session.publish(self.topics.state, self._settings.offline_state, 1, True)
+                session.publish(self.topics.state, self.settings.offline_state, 1, True)
                 session.leave()
                 ended = session.join(wait_s * 0.75)
             session.drop()
@@ -175,7 +176,7 @@ class Link:
         if len(self._abandoned) >= ABANDONED:
             self._dial = self._guard.at(self._now() + self._retry.next(), self._connect)
             return
-        chosen = self._settings
+        chosen = self.settings
         self._checked_time = self._clock_synced()
         dial = Dial(
             host=chosen.host,
@@ -229,17 +230,12 @@ class Link:
                 self._lost(reason)
 
     def _filters(self) -> list[str]:
+        """What the board has a use for, and no more: each reconnect brings all of it again."""
         mine, shop = self.topics, self.topics.store
-        return [
-            shop.every_status,
-            mine.ack,
-            mine.nack,
-            mine.every_cmd,
-            mine.every_ans,
-            shop.every_used,
-            shop.every_claim,
-            shop.every_table,
-        ]
+        filters = [shop.every_status, mine.ack, mine.nack, mine.every_cmd, mine.every_ans]
+        if self.settings.claims:
+            filters += [shop.every_used, shop.every_claim]
+        return filters + [shop.every_bucket(name) for name in self.settings.tables]
 
     def _on_suback(self, codes: tuple[int, ...]) -> None:
         if self.up or not self._max_packet:
@@ -253,7 +249,7 @@ class Link:
             self._dial.cancel()
         self.up = True
         self.counts["connects"] += 1
-        log.info("connected to %s:%s", self._settings.host, self._settings.port)
+        log.info("connected to %s:%s", self.settings.host, self.settings.port)
         self._told = False
         self._settle = self._guard.at(self._now() + SETTLE_S, self._open)
         self._post(LinkUp(self._now()))

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Protocol
 
 from firmware.sync.window import Key
+from firmware.wire.tables import SPECS
 
 
 @dataclass(frozen=True, slots=True)
 class LinkSettings:
     """Of the site file and the board file's ``[link]``. Seconds where the name ends in ``_s``.
 
-    ``offline_state``: payload of the retained ``state`` when this board is gone (also the will)."""
+    ``offline_state``: payload of the retained ``state`` when this board is gone (also the will). ``tables``:
+    names of those it has a use for. ``claims``: it hears the other gates' spent passes and claims. What is
+    not asked for is not sent: the price list alone is over 2 MB."""
 
     store_id: str
     board: str
@@ -32,6 +35,8 @@ class LinkSettings:
     retry_s: float = 1.0
     retry_max_s: float = 60.0
     connect_s: float = 5.0
+    tables: tuple[str, ...] = tuple(SPECS)
+    claims: bool = True
 
 
 @dataclass(frozen=True, slots=True)

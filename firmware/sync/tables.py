@@ -2,7 +2,8 @@
 
 Content counts only when it is on the disk: a restart without a link must not make a revoked visit good
 again. The rules for taking are in ``firmware.wire.tables``, the file in ``table_file``; what a table means is
-known to whoever built this. Must never block, and never let a message raise.
+known to whoever built this. Must never block, and never let a message raise. A table of many buckets is
+checked where it is written, on the worker: a whole price list takes seconds on a small board.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ WAITING = 128
 GATE_TABLES = ("revoked", "keys")
 
 Check = Callable[[str, Snapshot], str | None]
-"""(table, new content) → why it cannot be used, None where it can."""
+"""(table, new content) → why it cannot be used, None where it can. Called on the worker for a table of
+several buckets (it must be pure then), on the loop for the others."""
 Changed = Callable[[str, dict[str, Snapshot]], None]
 """(table, bucket → content): stored, and in force now."""
 
@@ -117,7 +119,7 @@ class Tables:
     def load(self) -> None:
         """Read the file; what is in it is in force as soon as it was read."""
         if not self._closed:
-            self._worker.submit(self._file.load, self._loaded)
+            self._worker.submit(self._read, self._loaded)
 
     def arrived(self, event: Arrived) -> None:
         """A "table" or "delta", or the answer to a question for one."""
@@ -207,10 +209,8 @@ class Tables:
             self._settled(key)  # an old delta says nothing about the newest version
 
     def _keep(self, key: Key, snapshot: Snapshot) -> None:
-        why = self._check(key[0], snapshot)
-        if why is not None:
-            self.counts["refused"] += 1
-            self._settled(key)  # to ask would give the same again
+        if not _large(key) and self._check(key[0], snapshot) is not None:
+            self._refused(key)
             return
         self._latest[key] = snapshot
         self._unwritten[key] = snapshot
@@ -222,21 +222,43 @@ class Tables:
         batch, self._unwritten = self._unwritten, {}
         self._writing = True
 
-        def stored(_: object, error: Exception | None) -> None:
+        def store() -> dict[Key, Snapshot]:
+            good = self._usable(batch)
+            if good:
+                self._file.put(good)
+            return good
+
+        def stored(good: dict[Key, Snapshot] | None, error: Exception | None) -> None:
             self._writing = False
-            if error is not None:
+            if good is None:
                 self._failed(error, batch)
             else:
-                self._stored |= batch
-                for key in batch:
-                    if self._latest.get(key) == batch[key]:
+                self._stored |= good
+                for key, snapshot in batch.items():
+                    newest = self._latest.get(key) == snapshot
+                    if key not in good:
+                        self._refused(key, newest)
+                    elif newest:
                         self._settled(key)
-                for name in dict.fromkeys(key[0] for key in batch):
+                for name in dict.fromkeys(key[0] for key in good):
                     self._tell(name)
             if self._unwritten:
                 self._write()
 
-        self._worker.submit(lambda: self._file.put(batch), stored)
+        self._worker.submit(store, stored)
+
+    def _usable(self, found: dict[Key, Snapshot]) -> dict[Key, Snapshot]:
+        """Without the buckets of large tables that cannot be used. On the worker."""
+        return {k: one for k, one in found.items() if not _large(k) or self._check(k[0], one) is None}
+
+    def _refused(self, key: Key, newest: bool = False) -> None:
+        """``newest``: it was taken for the newest until it was looked at."""
+        self.counts["refused"] += 1
+        if newest:
+            self._latest.pop(key)
+            if key in self._stored:
+                self._latest[key] = self._stored[key]
+        self._settled(key)  # to ask would give the same again
 
     def _ask(self, key: Key) -> None:
         self._needs.setdefault(key, _Need(self._rng))
@@ -249,6 +271,12 @@ class Tables:
 
     # -- the disk ------------------------------------------------------------------------------
 
+    def _read(self) -> Loaded:
+        """On the worker."""
+        loaded = self._file.load()
+        mine = {key: found for key, found in loaded.tables.items() if key in self._known}
+        return Loaded(self._usable(mine), loaded.damaged)
+
     def _loaded(self, loaded: Loaded | None, error: Exception | None) -> None:
         if loaded is None:
             self._failed(error)
@@ -258,23 +286,13 @@ class Tables:
             self.fault = loaded.damaged
             for key in self._keys:
                 self._ask(key)
-        self._stored = {key: found for key, found in loaded.tables.items() if key in self._known}
+        # What cannot be used is of another version of this program.
+        found = loaded.tables.items()
+        self._stored = {k: one for k, one in found if _large(k) or self._check(k[0], one) is None}
         self._latest = dict(self._stored)
-        self._review(list(self._keys))
-
-    def _review(self, left: list[Key]) -> None:
-        """Check what was stored, a large table one bucket a turn of the loop."""
-        while left and not self._closed:
-            key = left.pop(0)
-            held = self._stored.get(key)
-            if held is not None and self._check(key[0], held) is not None:
-                del self._stored[key], self._latest[key]  # of another version of this program
-            if not left or left[0][0] != key[0]:
-                if any(one in self._stored for one in _keys_of(key[0])):
-                    self._tell(key[0])
-            elif held is not None:
-                self._guard.post(self._review, left)
-                return
+        for name in self._names:
+            if any(key[0] == name for key in self._stored):
+                self._tell(name)
         waiting, self._waiting = self._waiting or [], None
         for event in waiting:
             self._take(event)
@@ -300,6 +318,10 @@ class Tables:
         if text not in self._told and len(self._told) < WAITING:
             self._told.add(text)
             log.warning("%s; the shop is asked (said once, then counted)", text)
+
+
+def _large(key: Key) -> bool:
+    return SPECS[key[0]].buckets > 1
 
 
 def _keys_of(name: str) -> list[Key]:

@@ -83,9 +83,13 @@ class StoreTopics:
         """Changes of one bucket since its snapshot."""
         return f"{self.table(name, bucket)}/d"
 
+    def every_bucket(self, name: str) -> str:
+        """Snapshots and deltas of one table."""
+        return f"{self.prefix}/{SHARED}/tables/{check_id(name, 'table')}/#"
+
     @property
     def every_table(self) -> str:
-        """Snapshots and deltas of all tables."""
+        """Snapshots and deltas of all tables: what a board may read; it asks for those it uses."""
         return f"{self.prefix}/{SHARED}/tables/#"
 
 

@@ -59,27 +59,36 @@ class Fitted:
 
 def fit(pen: ImageDraw, lines: tuple[str, ...], box: Box) -> Fitted:
     """The largest text that fits the box; at the smallest size what does not fit is cut off."""
-    width, height = box[2] - box[0], box[3] - box[1]
+    best = _fit(lines, box[2] - box[0], box[3] - box[1])
+    return best if best is not None else _cut(pen, lines, box[2] - box[0], box[3] - box[1])
+
+
+@lru_cache(maxsize=16)
+def _fit(lines: tuple[str, ...], width: int, height: int) -> Fitted | None:
+    """Kept: a screen's layout asks for the same several times, and a shop shows the same screens again. A
+    price has 200 ms on a board that is ten times slower than a desk computer."""
+    cjk = _has_wide(lines)
+    broken = [pieces(line) for line in lines]
     low, high = MIN_FONT_PX, max(MIN_FONT_PX, int(height / LEADING))
     best: Fitted | None = None
     while low <= high:  # by halves: whether it fits is monotonic enough in the size
         size = (low + high) // 2
-        fitted = _rows(pen, lines, size, width)
+        fitted = _rows(broken, cjk, size, width)
         if fitted is not None and fitted.height <= height:
             best, low = fitted, size + 1
         else:
             high = size - 1
-    return best if best is not None else _cut(pen, lines, width, height)
+    return best
 
 
-def _rows(pen: ImageDraw, lines: tuple[str, ...], size: int, width: int) -> Fitted | None:
-    """Every line wrapped at words; None where a single word is wider than the box."""
+def _rows(lines: list[list[str]], cjk: bool, size: int, width: int) -> Fitted | None:
+    """Every line, given in pieces, wrapped; None where a single word is wider than the box."""
     rows: list[tuple[str, int, bool]] = []
     for number, line in enumerate(lines):
         own = size if number == 0 else max(MIN_FONT_PX, round(size * SECOND_SHARE))
-        font = font_for(lines, own)
-        lengths = [(piece, pen.textlength(piece, font=font)) for piece in pieces(line)]
-        wrapped = _wrap(lengths, width, pen.textlength(" ", font=font))
+        font = _font(cjk, own)
+        lengths = [(piece, font.getlength(piece)) for piece in line]
+        wrapped = _wrap(lengths, width, font.getlength(" "))
         if wrapped is None:
             return None
         rows.extend((text, own, number > 0 and row == 0) for row, text in enumerate(wrapped))
@@ -158,7 +167,11 @@ def write(pen: ImageDraw, lines: tuple[str, ...], box: Box, ink: tuple[int, int,
 
 def font_for(lines: tuple[str, ...], size: int) -> Any:
     """The font of a whole screen: one with Chinese signs where the words have any."""
-    return _font(any(wide(sign) for line in lines for sign in line), size)
+    return _font(_has_wide(lines), size)
+
+
+def _has_wide(lines: tuple[str, ...]) -> bool:
+    return any(wide(sign) for line in lines for sign in line)
 
 
 @lru_cache(maxsize=64)

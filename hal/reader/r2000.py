@@ -48,6 +48,7 @@ class Codec:
         self._ports = ports
         self._buffer = b""
         self._spare = 0  # so many of the next bytes were counted in a frame already
+        self._doubtful = False  # the last frame ended in what looks like a header
         self._channels = CHANNELS
 
     @property
@@ -66,6 +67,7 @@ class Codec:
     def reset(self) -> None:
         self._buffer = b""
         self._spare = 0
+        self._doubtful = False
 
     def _scan(self, data: bytes, final: bool) -> list[Event]:
         events: list[Event] = []
@@ -73,6 +75,12 @@ class Codec:
         at, end = 0, len(data)
         while at < end:
             if data[at] != HEADER:
+                if self._doubtful:
+                    # The frame before may have lost its last byte and taken this one's header for it.
+                    self._doubtful, self._spare = False, self._spare + 1
+                    data, at = bytes((HEADER,)) + data[at:], 0
+                    end = len(data)
+                    continue
                 header = data.find(HEADER, at)
                 if header < 0:
                     header = end
@@ -110,12 +118,16 @@ class Codec:
                 self._spare = max(0, self._spare - length)
             events.append(event)
             at += length
+            self._doubtful = frame[-1] == HEADER
+        if final:
+            self._doubtful = False
         self._buffer = data[at:]
         return events
 
     def _skip(self, count: int) -> None:
         self.counters.junk += max(0, count - self._spare)
         self._spare = max(0, self._spare - count)
+        self._doubtful = False
 
     # -- one frame whose sum holds -----------------------------------------------------------------
 
@@ -157,6 +169,8 @@ class Codec:
             else:
                 return None
             return self._tag(data[0], data[1:tail], raw, phase, 1)
+        if size == 5 and cmd != Cmd.FAST_SWITCH:
+            return _round_end(cmd, data[0], data[1:])  # older firmware: without the read rate
         if size == 7:
             if cmd == Cmd.FAST_SWITCH:
                 return RoundEnd(cmd, int.from_bytes(data[:3], "big"))

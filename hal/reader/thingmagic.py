@@ -57,6 +57,8 @@ class Codec:
         self._longest = MAX_ANSWER if self._module else MAX_COMMAND
         self._around = 7 if self._module else 5
         self._buffer = bytearray()
+        self._doubtful = False  # the last frame ended in what looks like a header
+        self._spare = 0  # so many of the next bytes were counted in a frame already
 
     @property
     def pending(self) -> int:
@@ -71,6 +73,7 @@ class Codec:
 
     def reset(self) -> None:
         self._buffer.clear()
+        self._doubtful, self._spare = False, 0
 
     def _scan(self, final: bool) -> list[Event]:
         events: list[Event] = []
@@ -79,22 +82,31 @@ class Codec:
         while at < size:
             header = buffer.find(HEADER, at)
             if header != at:
+                if self._doubtful:
+                    # The frame before may have lost its last byte and taken this one's header for it.
+                    self._doubtful, self._spare = False, 1
+                    if at:
+                        at -= 1
+                    else:
+                        buffer.insert(0, HEADER)
+                        size += 1
+                    continue
                 skipped = header if header >= 0 else size
-                counters.junk += skipped - at
+                self._skip(skipped - at)
                 at = skipped
                 continue
             end = at + around + buffer[at + 1] if at + 1 < size else size + 1
             if at + 1 < size and buffer[at + 1] > longest:
-                counters.junk += 1
+                self._skip(1)
                 at += 1
             elif end > size:
                 if not final:
                     break
-                counters.junk += 1
+                self._skip(1)
                 at += 1
             elif crc.thingmagic(buffer[at + 1 : end - 2]) != buffer[end - 2] << 8 | buffer[end - 1]:
                 counters.bad_checks += 1
-                counters.junk += 1
+                self._skip(1)
                 at += 1
             else:
                 counters.frames += 1
@@ -104,8 +116,15 @@ class Codec:
                 else:
                     events.append(Command(buffer[at + 2], bytes(buffer[at + 3 : end - 2])))
                 at = end
+                self._doubtful, self._spare = buffer[end - 1] == HEADER, 0
+        if final:
+            self._doubtful, self._spare = False, 0
         del buffer[:at]
         return events
+
+    def _skip(self, count: int) -> None:
+        self.counters.junk += count - self._spare
+        self._doubtful, self._spare = False, 0
 
     # -- what the module says ----------------------------------------------------------------------
 

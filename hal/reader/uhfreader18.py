@@ -1,8 +1,8 @@
 """UHFReader18 / 288 / 86 / CF-MU readers (Chafon and relabelled boards): bytes in, events out.
 
 Reply ``Len Adr Cmd Status Data CRClo CRChi``, command the same without Status; Len counts what follows it.
-There is no sync byte: every byte may begin a frame, so length, address and command must be plausible and
-the CRC hold, else the next byte is tried. Must hold no port, clock or thread, and never raise on any input.
+There is no sync byte: ``uhfreader18_scan`` finds the frames. Must hold no port, clock or thread, and never
+raise on any input.
 
 Two kinds of reader answer command 01 with other records: "18" ``Num {Len EPC}``, "288" ``Ant Num {Len EPC
 RSSI [phase freq]}``. Rule: a form must use up the data exactly, with whole 16-bit words in each EPC, none
@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from hal.reader.crc import mcrf4xx
 from hal.reader.events import (
     Alive,
     Command,
@@ -37,13 +36,10 @@ from hal.reader.uhfreader18_frames import (
     parse_records,
     reply,
 )
-from hal.reader.uhfreader18_ops import ERRORS, LAST, LONGEST_COMMAND, LONGEST_REPLY, Cmd, Model, Status, model
+from hal.reader.uhfreader18_ops import ERRORS, Cmd, Model, Status, model
+from hal.reader.uhfreader18_scan import INVENTORIES, MAX_FRAME, TAGS, Scanner
 
 __all__ = ["MAX_FRAME", "Codec", "encode", "reply"]
-
-MAX_FRAME = 256
-_INVENTORIES = (Cmd.INVENTORY, Cmd.SINGLE)
-_TAGS = LAST | {Status.MORE}
 
 
 class Codec:
@@ -55,7 +51,6 @@ class Codec:
 
     def __init__(self, direction: Literal["module", "host"] = "module", address: int | None = None) -> None:
         self.counters = Counters()
-        self.address = address
         self.model = Model("unknown")
         self.heard: int | None = None
         """The address in the last good frame."""
@@ -70,67 +65,43 @@ class Codec:
         self.pushed_bare = 0
         self._type: int | None = None
         self._host = direction == "host"
-        self._longest = LONGEST_COMMAND if self._host else LONGEST_REPLY
-        self._buffer = bytearray()
+        self._frames = Scanner(self.counters, host=self._host, address=address)
+
+    @property
+    def address(self) -> int | None:
+        return self._frames.address
+
+    @address.setter
+    def address(self, address: int | None) -> None:
+        self._frames.address = address
 
     @property
     def pending(self) -> int:
-        return len(self._buffer)
+        return self._frames.pending
 
     def feed(self, data: bytes) -> list[Event]:
-        self._buffer += data
-        return self._scan(final=False)
+        return self._events(self._frames.feed(data))
 
     def idle(self) -> list[Event]:
-        return self._scan(final=True)
+        return self._events(self._frames.feed(b"", final=True))
 
     def reset(self) -> None:
-        self._buffer.clear()
+        self._frames.reset()
 
-    def _scan(self, final: bool) -> list[Event]:
+    def _events(self, frames: list[bytes]) -> list[Event]:
         events: list[Event] = []
-        buffer, counters, longest, address = self._buffer, self.counters, self._longest, self.address
-        least, end, at = 4 if self._host else 5, len(self._buffer), 0
-        while at + 2 < end:
-            length = buffer[at]
-            if (
-                length < least
-                or length > longest[buffer[at + 2]]
-                or (buffer[at + 1] != address and address is not None)
-            ):
-                counters.junk += 1
-                at += 1
-                continue
-            stop = at + length + 1
-            if stop > end:
-                if not final:
-                    break
-                counters.junk += 1
-                at += 1
-                continue
-            frame = bytes(buffer[at:stop])
-            if mcrf4xx(frame):
-                counters.bad_checks += 1
-                counters.junk += 1
-                at += 1
-                continue
-            counters.frames += 1
+        for frame in frames:
             self.heard = frame[1]
             if self._host:
                 events.append(Command(frame[2], frame[3:-2]))
             else:
                 self._reply(events, frame[2], frame[3], frame[4:-2])
-            at = stop
-        if final:
-            counters.junk += end - at
-            at = end
-        del buffer[:at]
         return events
 
     # -- what a reply says -----------------------------------------------------------------------
 
     def _reply(self, events: list[Event], cmd: int, status: int, data: bytes) -> None:
-        if cmd in _INVENTORIES and status in _TAGS:
+        if cmd in INVENTORIES and status in TAGS:
             self._inventory(events, cmd, status, data)
         elif cmd == Cmd.PUSH:
             self._push(events, status, data)

@@ -8,6 +8,7 @@ here may hold a port, a clock or a thread, or raise on any input.
 
 from __future__ import annotations
 
+import re
 from binascii import crc_hqx
 from collections.abc import Iterator
 from enum import IntEnum
@@ -102,6 +103,7 @@ class Codec:
         self.header = headers[0]
         self._host = direction == "host"
         self._headers = frozenset(headers)
+        self._header = re.compile(b"[" + re.escape(bytes(headers)) + b"]")
         self._buffer = b""
 
     @property
@@ -123,7 +125,13 @@ class Codec:
         size = len(buffer)
         while at < size:
             header = buffer[at]
-            length = self._length(buffer, at, size) if header in self._headers else 0
+            if header not in self._headers:
+                found = self._header.search(buffer, at)
+                skipped = found.start() if found is not None else size
+                counters.junk += skipped - at
+                at = skipped
+                continue
+            length = self._length(buffer, at, size)
             if not length or (final and at + length > size):
                 counters.junk += 1
                 at += 1

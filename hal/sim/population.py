@@ -280,7 +280,10 @@ class Population:
         if shadow is None:
             shadow = self._shadows[tag.group] = self._draw.gauss(0.0, 1.0)
         level += shadow * tag.shadow_db
-        return level if tag.walk is None else level - tag.walk.loss_db(now)
+        walk = tag.walk
+        if walk is None or walk.at <= now <= walk.at + walk.stays_s:
+            return level
+        return level - walk.loss_db(now)
 
     def _seen(self, state: _State, level: float, session: int, at: float) -> Seen:
         draw = self._draw

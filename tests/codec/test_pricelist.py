@@ -101,8 +101,12 @@ def test_every_cut_and_every_tail_is_refused() -> None:
             decode_bucket(whole + tail)
     with pytest.raises(PriceListError, match="length is not that of its fields"):
         decode_bucket(whole[:1] + (len(whole) - 2).to_bytes(2, "big") + whole[3:] + b"\x00")
-    other = encode_bucket([replace(MILK, key=MAX_GTIN)])
+    here = bucket_of(MILK.key)
+    later = next(key for key in range(MAX_GTIN, 0, -1) if bucket_of(key) == here)
+    other = encode_bucket([replace(MILK, key=later)])
     assert len(decode_bucket(whole + other[1:])) == 2
+    with pytest.raises(PriceListError, match="does not belong into bucket"):
+        decode_bucket(whole + encode_bucket([replace(MILK, key=later - 1)])[1:])
     for wrong in (whole + whole[1:], other + whole[1:]):
         with pytest.raises(PriceListError, match="not in ascending order"):
             decode_bucket(wrong)

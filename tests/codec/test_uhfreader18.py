@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hal.reader.crc import mcrf4xx
 from hal.reader.events import (
     Alive,
     Command,
@@ -127,6 +128,40 @@ def test_no_single_flipped_bit_is_accepted() -> None:
         bad = bytearray(good)
         bad[bit // 8] ^= 1 << bit % 8
         assert heard(bytes(bad)) == []
+
+
+def chance(body: bytes) -> bytes:
+    """A head and the two bytes behind it that make the CRC over all of it hold."""
+    return body + mcrf4xx(body).to_bytes(2, "little")
+
+
+@pytest.mark.parametrize("size", [1, 30, 300])
+@pytest.mark.parametrize("before", [b"", b"\x02"], ids=["behind a frame", "behind junk"])
+@pytest.mark.parametrize("head", ["5A 02 77", "5A 01 03", "00 01 03", "00 EE 28"])
+def test_a_false_beginning_that_passes_by_chance_swallows_nothing(
+    head: str, before: bytes, size: int
+) -> None:
+    real = [answer(Status.MORE, Record(bytes((n,)) + EPC[1:], 70)) for n in range(9)]
+    inside = b"".join(real[1:8])
+    if not before and head.startswith("00"):
+        return  # of this reader and in its place: nothing tells it from a good one before its end
+    false = chance(bytes((len(inside) + 5,)) + bytes.fromhex(head) + inside)
+    stream = real[0] + before + false + real[8]
+    codec, events = Codec(), []
+    for at in range(0, len(stream), size):
+        events += codec.feed(stream[at : at + size])
+        assert codec.pending < 256
+    assert [event.epc[0] for event in events + codec.idle() if isinstance(event, Tag)] == list(range(9))
+
+
+def test_another_reader_on_the_same_line_is_heard() -> None:
+    one, two = answer(Status.MORE, Record(EPC, 70)), reply(Cmd.POWER, 0, address=9)
+    assert heard(one + two + one + KEEP_ALIVE + two + two) == [
+        tag(EPC, 70),
+        Response(Cmd.POWER, b""),
+        tag(EPC, 70),
+        *[Response(Cmd.POWER, b"")] * 2,
+    ]
 
 
 # -- statuses -------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import termios
 import threading
 from collections.abc import Iterator
@@ -20,6 +22,9 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     rig = Rig("yrm100", tmp_path)
     yield rig
     rig.close()
+    for thread in threading.enumerate():
+        if thread.name == "serial-close":
+            thread.join(5)
 
 
 def test_a_second_program_cannot_open_the_port(rig: Rig) -> None:
@@ -30,13 +35,34 @@ def test_a_second_program_cannot_open_the_port(rig: Rig) -> None:
         Serial(rig.carrier.port, exclusive=True)
 
 
-def test_a_path_that_is_no_serial_port_is_said(rig: Rig, tmp_path: Path) -> None:
-    plain = tmp_path / "plain"
-    plain.write_text("x")
-    rig.reader = rig.make(port=str(plain))
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("file", "it is not a serial port"),
+        ("folder", "it is a folder, not a serial port"),
+        ("nothing", "there is no such port"),
+        ("locked", "another program has it open"),
+    ],
+)
+def test_why_a_port_cannot_be_opened_is_said_in_words(rig: Rig, tmp_path: Path, kind: str, why: str) -> None:
+    path = tmp_path / kind
+    other = -1
+    match kind:
+        case "file":
+            path.write_text("x")
+        case "folder":
+            path.mkdir()
+        case "locked":
+            path = Path(rig.carrier.port)
+            other = os.open(path, os.O_RDWR | os.O_NOCTTY)
+            fcntl.flock(other, fcntl.LOCK_EX)
+    rig.reader = rig.make(port=str(path))
     rig.reader.start(rig.events.append)
     rig.until(lambda: rig.of(DeviceLost))
-    assert str(plain) in rig.of(DeviceLost)[0].reason
+    assert rig.of(DeviceLost)[0].reason == f"{path}: it cannot be opened: {why}"
+    if other >= 0:
+        os.close(other)
+        rig.until(lambda: rig.reader.ready)
 
 
 def test_closing_while_the_port_is_being_opened_leaves_nothing(rig: Rig) -> None:
@@ -58,8 +84,6 @@ def test_the_terminal_is_set_so_that_an_empty_read_means_gone(rig: Rig) -> None:
 
 
 def test_nothing_is_left_open(rig: Rig) -> None:
-    # The reader of the test before may still be closing its port.
-    rig.until(lambda: all(thread.name != "serial-close" for thread in threading.enumerate()))
     before = _terminals()
     rig.start()
     assert _terminals() > before

@@ -130,6 +130,30 @@ def test_end_and_begin_at_once_still_reads(make: Make, protocol: str) -> None:
 
 
 @each_family
+def test_an_inventory_ends_at_once(make: Make, protocol: str) -> None:
+    rig = reading(make(protocol))
+    for _ in range(2):  # the second time so soon that being stopped as a stray would come too late
+        rig.reader.end()
+        rig.until(lambda: not rig.inventory, 0.5)
+        rig.reader.begin()
+        rig.until(lambda: rig.inventory, 0.4)
+    rig.reader.end()
+    rig.until(lambda: not rig.inventory, 0.2)
+
+
+@each_family
+def test_half_a_frame_from_before_the_port_was_lost_is_forgotten(make: Make, protocol: str) -> None:
+    rig = make(protocol)
+    rig.start()
+    rig.run(1)
+    rig.carrier.send(rig.spec.tag(EPCS[0])[:9])
+    rig.run(0.002)
+    assert rig.reader._codec.pending == 9
+    unplug_and_return(rig)
+    assert rig.reader.stats()["reader_junk_bytes"] == 0
+
+
+@each_family
 def test_an_empty_field_is_a_living_reader(make: Make, protocol: str) -> None:
     rig = make(protocol)
     rig.start()
@@ -340,11 +364,15 @@ def test_unplugged_and_plugged_in_again(make: Make, protocol: str) -> None:
     unplug_and_plug_in(reading(make(protocol)))
 
 
-def unplug_and_plug_in(rig: Rig) -> None:
+def unplug_and_return(rig: Rig) -> None:
     rig.carrier.plug(False)
     rig.until(lambda: rig.of(DeviceLost))
     rig.carrier.plug(True)
     rig.until(lambda: rig.of(DeviceBack))
+
+
+def unplug_and_plug_in(rig: Rig) -> None:
+    unplug_and_return(rig)
     assert len(rig.of(DeviceLost)) == len(rig.of(DeviceBack)) == 1
     reads_on(rig)
 

@@ -11,7 +11,7 @@ import pytest
 
 from firmware.gate.admission import Shop
 from firmware.gate.orders import Note
-from firmware.health import HA_SENSORS
+from firmware.health import sensors
 from firmware.sync.journal import JournalFault
 from firmware.sync.link import Arrived, LinkUp
 from firmware.wire.commands import Command
@@ -57,7 +57,7 @@ def test_every_figure_that_is_announced_is_sent(make: Make) -> None:
     board = make()
     board.show("12345", for_s=3)
     health = connect(board)["health"]
-    assert {key for key, *_ in HA_SENSORS} <= health.keys()
+    assert {key for key, *_ in sensors("entry", reader=True, camera=True)} <= health.keys()
     assert health["camera_fps"] == pytest.approx(15, abs=2)
 
 

@@ -12,8 +12,10 @@ import pytest
 
 from firmware.sync.link import LinkDown, LinkUp
 from firmware.wire.acks import Ack, Nack
+from firmware.wire.topics import Topics
 from tests.support.linkboard import LinkBoard, until
 from tests.support.mqtt5_double import Connection, Double, broken_packets, publish
+from tests.support.stepped import SteppedBoard
 
 
 @pytest.fixture(autouse=True)
@@ -250,3 +252,26 @@ def test_a_nacked_record_is_sent_again_and_replaced_after_three_resends(tmp_path
         board.drained()
         assert board.disk(board.journal.stats).damaged == 1
         assert double.ledger[key[0], 2] == board.bodies[1]
+
+
+ROLES = {
+    "sim-entry.toml": (True, ("revoked", "keys")),
+    "sim-portal.toml": (False, ("revoked", "keys", "prices")),
+    "sim-pricepoint.toml": (False, ("prices",)),
+}
+
+
+@pytest.mark.parametrize("file", ROLES)
+def test_a_board_asks_for_no_more_than_its_role_uses(tmp_path: Path, file: str) -> None:
+    claims, tables = ROLES[file]
+    board = SteppedBoard(tmp_path / "app", file=file)
+    asks = board.app.uplink.link.settings
+    board.cut()
+    topics = Topics("demo", asks.board)
+    filters = {topics.ack, topics.nack, topics.every_cmd, topics.every_ans, topics.store.every_status}
+    filters |= {f"tallygate/1/demo/store/tables/{name}/#" for name in tables}
+    filters |= {topics.store.every_used, topics.store.every_claim} if claims else set()
+    chosen = {"board": asks.board, "tables": asks.tables, "claims": asks.claims}
+    with Double(board=asks.board) as double, LinkBoard(tmp_path / "link", double.port, **chosen) as link:
+        link.link_up()
+        assert set(double.connections[-1].subscribed) == filters

@@ -329,3 +329,19 @@ def test_a_push_reader_with_a_cut_cable_is_lost_long_before_its_next_heartbeat(b
     rig.events.clear()
     rig.until(lambda: rig.of(TagRead))
     assert rig.module.set.power == 26
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["keeps its settings", "loses its settings"])
+@pytest.mark.parametrize("pushes", [True, False], ids=["still pushes", "forgets that it pushes"])
+def test_a_push_reader_whose_supply_keeps_failing(build: Build, keeps: bool, pushes: bool) -> None:
+    rig = build(module={"keeps": keeps}, inventory="push").reading()
+    for _ in range(40):
+        rig.loop.advance(1.0)
+        rig.line.brown_out()
+        rig.module.mode &= pushes
+    assert bool(rig.of(DeviceLost)) == (not keeps or not pushes)  # one that kept everything only boots
+    rig.loop.advance(20.0)
+    assert rig.module.set.power == 26
+    rig.events.clear()
+    rig.until(lambda: rig.of(TagRead), 5)
+    assert rig.of(DeviceLost) == rig.of(DeviceNote) == []

@@ -27,19 +27,32 @@ BOARDS = Path(__file__).parents[2] / "boards"
 PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 
 
-class BoardProcess:
-    """``with BoardProcess(tmp_path, broker.port) as board:`` or start() and stop(). ``changes``: sections."""
+ENTRY = BOARDS / "sim-entry.toml"
+NAMES = {"entry": "entry-1", "exit": "exit-1", "portal": "portal-1", "pricepoint": "price-1"}
 
-    def __init__(self, folder: Path, port: int, *, name: str = "entry-1", **changes: Any) -> None:
+
+class BoardProcess:
+    """``with BoardProcess(tmp_path, broker.port) as board:`` or start() and stop(). ``changes``: sections.
+
+    ``file``: any simulated board file (``BOARDS / "sim-portal.toml"``). The entry gate, where none is given,
+    is without a reader and a second decoder unless ``changes`` name them; other files are taken as they are.
+    """
+
+    def __init__(
+        self, folder: Path, port: int, *, name: str | None = None, file: Path = ENTRY, **changes: Any
+    ) -> None:
+        board = tomllib.loads(file.read_text())
+        self.role: str = board["board"]["role"]
+        name = NAMES[self.role] if name is None else name
         self.folder = folder / name
         self.data = self.folder / "data"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.name = name
         self.file = self.folder / "board.toml"
-        board = tomllib.loads((BOARDS / "sim-entry.toml").read_text())
-        board["camera"]["fps"] = 30
-        board["decoder"] = {"second_opinion": "none"}
-        del board["reader"]
+        if file == ENTRY:
+            board["camera"]["fps"] = 30
+            board["decoder"] = {"second_opinion": "none"}
+            del board["reader"]
         for section, value in changes.items():
             if value is None:
                 board.pop(section, None)
@@ -79,9 +92,14 @@ class BoardProcess:
     # -- its life --------------------------------------------------------------------------------
 
     def start(self) -> BoardProcess:
-        """Start and wait until it is ready and its camera gives frames."""
+        """Start and wait until it is ready: a gate until it knows its sensors, another until its world
+        answers."""
+        self.launch()
+        return self.wait_until_ready()
+
+    def launch(self) -> None:
+        """Start without waiting, so that several boards can start side by side."""
         self.words.clear()
-        mark = len(self.log())
         environment = {
             **os.environ,
             "NOTIFY_SOCKET": str(Path(self._short.name) / "n"),
@@ -97,9 +115,14 @@ class BoardProcess:
                 preexec_fn=_die_with_parent,
                 cwd=BOARDS.parent,
             )
+
+    def wait_until_ready(self) -> BoardProcess:
         until(lambda: self.heard("READY=1") or self.ended(), 30, "READY=1")
-        assert not self.ended(), self.log()[mark:]
-        until(lambda: self.state() == "closed", 20, "the gate to know its sensors")
+        assert not self.ended(), self.log()[-3000:]
+        if self.role in ("entry", "exit"):
+            until(lambda: self.state() == "closed", 20, "the gate to know its sensors")
+        else:
+            self.world.wait_until_up(time.monotonic() + 20)
         return self
 
     def ended(self) -> bool:

@@ -1,6 +1,7 @@
-"""Runs a board's process for two seconds and prints the modules and threads it has, as JSON.
+"""A board's process that says, when it ends, which modules it had loaded.
 
-``python -m tests.support.module_probe BOARD.toml``; a real Pi's board file runs on a stand-in for lgpio.
+``python -m tests.support.module_probe run BOARD.toml``: what ``python -m firmware run`` does, and then
+``loaded.json`` beside the board file: exit code, modules, and the threads that ran just before the end.
 """
 
 from __future__ import annotations
@@ -11,21 +12,25 @@ import threading
 from pathlib import Path
 
 
-def main() -> None:
-    path = Path(sys.argv[1])
+def main() -> int:
+    path = Path(sys.argv[2])
     from firmware import run
 
+    run.configure_logging("info")
     process = run.Process(path, path.with_name("site.toml"))
     threads: list[str] = []
+    stop = process._stop
 
-    def stop() -> None:
+    def stopping(number: int) -> None:
         threads.extend(sorted(thread.name for thread in threading.enumerate()))
-        process.loop.stop()
+        stop(number)
 
-    process.loop.call_later(2.0, stop)
+    process._stop = stopping  # type: ignore[method-assign]
     code = process.run()
-    print(json.dumps({"code": code, "modules": sorted(sys.modules), "threads": threads}))
+    found = {"code": code, "modules": sorted(sys.modules), "threads": threads}
+    path.with_name("loaded.json").write_text(json.dumps(found))
+    return code
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

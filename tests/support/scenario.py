@@ -77,14 +77,29 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ("fact", r"((?:passed|alarm|ignored) .+|\d+ given back .+|\S+ is over)"),
     ("nothing", r"nothing (?:else )?happens"),
 )
-_COMPILED = tuple((verb, re.compile(pattern)) for verb, pattern in _PATTERNS)
 
 
-def _step(line: Line) -> Step:
+@dataclass(frozen=True)
+class Grammar:
+    """What the steps of one policy's scenarios read like. ``subject``: "given the SUBJECT is STATE"."""
+
+    subject: str
+    patterns: tuple[tuple[str, re.Pattern[str]], ...]
+    lanes: tuple[str, ...]
+
+
+def grammar(subject: str, patterns: tuple[tuple[str, str], ...], lanes: tuple[str, ...]) -> Grammar:
+    return Grammar(subject, tuple((verb, re.compile(pattern)) for verb, pattern in patterns), lanes)
+
+
+GATE = grammar("gate", _PATTERNS, LANES)
+
+
+def _step(line: Line, words: Grammar) -> Step:
     text = line.text.lower()
-    if not text.startswith("given the gate is"):
+    if not text.startswith(f"given the {words.subject} is"):
         text = re.sub(r"^(given|when|then|and|but) ", "", text)
-    for verb, pattern in _COMPILED:
+    for verb, pattern in words.patterns:
         match = pattern.fullmatch(text)
         if match:
             return Step(line, verb, tuple(arg or "" for arg in match.groups()))
@@ -136,33 +151,33 @@ def _fill(line: Line, row: dict[str, str], at: Line) -> list[Line]:
     return lines
 
 
-def _lanes(text: str, line: Line) -> tuple[str, ...]:
+def _lanes(text: str, line: Line, words: Grammar) -> tuple[str, ...]:
     if text == "both":
-        return LANES
-    if text not in LANES:
-        raise line.error(f"lane {text!r}: must be motor, hand or both")
+        return words.lanes
+    if text not in words.lanes:
+        raise line.error(f"lane {text!r}: must be {', '.join(words.lanes)} or both")
     return (text,)
 
 
-def load(folder: Path = FOLDER) -> Book:
+def load(folder: Path = FOLDER, words: Grammar = GATE) -> Book:
     """Read every ``*.txt`` but README.txt. Raises ScenarioError on a line that cannot be read."""
     book = Book()
     for path in sorted(folder.glob("*.txt")):
         if path.name == "README.txt":
             continue
         for head, body in _blocks(path):
-            _block(book, head, body)
+            _block(book, head, body, words)
     return book
 
 
-def _block(book: Book, head: Line, body: list[Line]) -> None:
+def _block(book: Book, head: Line, body: list[Line], words: Grammar) -> None:
     sort, _, title = head.text.partition(": ")
-    lanes, kind = LANES, "entry"
+    lanes, kind = words.lanes, "entry"
     plain: list[Line] = []
     table: list[Line] = []
     for line in body:
         if line.text.startswith("Lane: "):
-            lanes = _lanes(line.text[6:], line)
+            lanes = _lanes(line.text[6:], line, words)
         elif line.text.startswith("Kind: "):
             kind = line.text[6:]
         elif line.text.startswith("|"):
@@ -171,9 +186,9 @@ def _block(book: Book, head: Line, body: list[Line]) -> None:
             plain.append(line)
     if sort == "Way":
         for lane in lanes:
-            book.ways[lane, title] = tuple(_step(line) for line in plain)
+            book.ways[lane, title] = tuple(_step(line, words) for line in plain)
     elif sort == "Scenario":
-        steps = tuple(_step(line) for line in plain)
+        steps = tuple(_step(line, words) for line in plain)
         book.cases += [Case(f"{title} [{lane}]", lane, kind, steps) for lane in lanes]
     else:
         names = _cells(table[0])
@@ -182,13 +197,14 @@ def _block(book: Book, head: Line, body: list[Line]) -> None:
             if len(cells) != len(names):
                 raise at.error(f"{len(cells)} cells, the heading has {len(names)}")
             row = dict(zip(names, cells, strict=True))
-            steps = tuple(_step(filled) for line in plain for filled in _fill(line, row, at))
+            of = " ".join(filter(None, (row.get("state"), row.get("event")))) or cells[0]
+            steps = tuple(_step(filled, words) for line in plain for filled in _fill(line, row, at))
             book.cases += [
                 Case(
-                    f"{title}: {' '.join(filter(None, (row['state'], row.get('event'))))} [{lane}]",
+                    f"{title}: {of} [{lane}]",
                     lane,
                     row.get("kind", kind),
                     steps,
                 )
-                for lane in (_lanes(row["lane"], at) if "lane" in row else lanes)
+                for lane in (_lanes(row["lane"], at, words) if "lane" in row else lanes)
             ]

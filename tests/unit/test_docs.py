@@ -10,14 +10,16 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from xml.etree import ElementTree
 
 import click
 import pytest
 import typer
 
+from firmware.boardfile import load
 from firmware.gate.facts import ALARMS, SCREENS
 from firmware.wire.refusals import REASONS
-from provisioning import commands, screens_page, wiring_page
+from provisioning import commands, portal_plan, screens_page, wiring_lines, wiring_page, wiring_picture
 
 TREE = Path(__file__).parents[2]
 DOCS = TREE / "docs"
@@ -164,6 +166,20 @@ def test_a_wrong_command_would_be_seen() -> None:
     assert "nonsense" not in _targets()
 
 
+@pytest.mark.parametrize("page", PAGES, ids=_ids)
+def test_every_row_of_a_table_has_as_many_cells_as_its_head(page: Path) -> None:
+    wrong, cells = [], 0
+    for line in _text(page).splitlines():
+        if not line.startswith("|"):
+            cells = 0
+            continue
+        found = len(re.findall(r"(?<!\\)\|", line)) - 1
+        cells = cells or found
+        if found != cells or not line.endswith("|"):
+            wrong.append(line)
+    assert wrong == []
+
+
 def test_every_page_is_in_the_index() -> None:
     listed = set(LINK.findall(_text(DOCS / "README.md")))
     pages = {page.name for page in DOCS.glob("*.md")} - {"README.md"}
@@ -194,6 +210,29 @@ def test_the_field_guide_has_the_words_of_the_code() -> None:
 def test_the_wiring_is_what_the_board_file_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["wiring_page", "--check"])
     assert wiring_page.main() == 0
+
+
+@pytest.mark.parametrize("file", sorted((TREE / "boards").glob("[gp]*.toml")), ids=lambda file: file.stem)
+def test_every_shipped_board_can_be_drawn(file: Path) -> None:
+    board = load(file)
+    drawn = ElementTree.fromstring(wiring_picture.picture(file.stem, board))
+    words = " ".join(drawn.itertext())
+    for name, pin in (*board.pins.inputs.items(), *board.pins.outputs.items()):
+        assert f"({name})" in words
+        assert f"GPIO {pin.pin}" in words
+    if board.reader is not None:
+        wires = dict(wiring_lines.reader_wires(board.reader))
+        on_uart = board.reader.port.startswith("/dev/ttyAMA")
+        assert ("TXD" in wires) == on_uart
+        assert ("USB" in wires) == (not on_uart)
+        assert all(f"antenna {port}" in words for port in board.reader.antennas)
+
+
+def test_the_plan_names_the_antenna_that_faces_away() -> None:
+    board = load(TREE / "boards" / f"{wiring_page.PLAN}.toml")
+    words = " ".join(ElementTree.fromstring(portal_plan.plan("x", board)).itertext())
+    assert "antenna 4, faces away" in words
+    assert "antenna 3, faces away" not in words
 
 
 def test_header_pins_are_the_boards_own() -> None:

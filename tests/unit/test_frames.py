@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -218,18 +219,32 @@ def test_events_before_a_fault_are_printed_first(
         lines("BB zz", "yrm100")
 
 
-def test_an_endless_pipe_is_answered_frame_by_frame() -> None:
+def test_an_endless_pipe_is_answered_frame_by_frame_and_counted_at_ctrl_c() -> None:
     command = [sys.executable, "-m", "provisioning.cli", "frames", "--protocol", "yrm100"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         for _ in range(3):
-            process.stdin.write(TAG + "\n")
+            process.stdin.write(f"{TAG}\n")
             process.stdin.flush()
             assert json.loads(process.stdout.readline())["event"] == "tag"
-        process.stdin.close()
-        assert json.loads(process.stdout.readline())["event"] == "end"
-        assert process.wait(20) == 0
+        process.stdin.write(f"{NO_TAG} {TAG[:20]} 7")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["event"] != "end"
+        process.send_signal(signal.SIGINT)
+        end = json.loads(process.stdout.readline())
+        assert end == {"event": "end", "frames": 4, "bad_check": 0, "junk_bytes": 7}
+        assert process.wait(20) == 130
+
+
+def test_a_closed_standard_input_is_said(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert cli.main(["frames", "--protocol", "r2000"]) == 2
+    assert cli.main(["epc", "-"]) == 1
+    out, err = capfd.readouterr()
+    assert (out, err.count("standard input is closed")) == ("", 2)
 
 
 def test_the_command_line_names_every_protocol() -> None:

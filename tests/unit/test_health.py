@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from firmware.health import (
-    HA_SENSORS,
     Faults,
     discovery_message,
     health_message,
+    sensors,
     state_message,
     will_message,
 )
@@ -40,6 +40,7 @@ def test_state_names_faults_and_records() -> None:
     faults.raise_("reader", "silent", "cable and supply")
     message = json.loads(
         state_message(
+            role="entry",
             state="closed",
             boot="00ff",
             records=(0xABC, 1, 9),
@@ -63,16 +64,33 @@ def test_health_is_flat_and_numbers_only() -> None:
     assert all(type(value) in (int, float) for value in message.values())
 
 
-def test_discovery_has_what_home_assistant_requires() -> None:
-    message = json.loads(discovery_message(Topics("demo", "entry-1"), "demo", "entry-1"))
-    assert message["dev"]["ids"] == ["tallygate-demo-entry-1"]
+@pytest.mark.parametrize("role", ["entry", "exit", "portal", "pricepoint"])
+def test_discovery_has_what_home_assistant_requires(role: str) -> None:
+    topics = Topics("demo", "board-1")
+    message = json.loads(discovery_message(topics, "demo", "board-1", role, reader=True, camera=True))
+    assert message["dev"]["ids"] == ["tallygate-demo-board-1"]
     assert message["o"]["name"]
     ids = [part["uniq_id"] for part in message["cmps"].values()]
-    assert len(ids) == len(set(ids)) == len(HA_SENSORS) + 1
+    assert len(ids) == len(set(ids)) == len(sensors(role, reader=True, camera=True)) + 1
     for part in message["cmps"].values():
         assert part["p"] == "sensor"
-        assert part["stat_t"].startswith("tallygate/1/demo/entry-1/")
+        assert part["stat_t"].startswith("tallygate/1/demo/board-1/")
         assert part["val_tpl"].startswith("{{ value_json.")
+
+
+def test_discovery_names_only_what_the_board_has() -> None:
+    def names(role: str, **parts: bool) -> set[str]:
+        return set(json.loads(discovery_message(Topics("s", "b"), "s", "b", role, **parts))["cmps"])
+
+    gate = names("entry", reader=False, camera=True)
+    assert {"gate", "admitted", "camera_fps"} <= gate
+    assert not {"baskets", "tag_reads", "prices_items"} & gate
+    portal = names("portal", reader=True, camera=False)
+    assert {"portal", "baskets", "paid", "tags_left_out", "reads_lost", "reader_resets"} <= portal
+    assert not {"admitted", "tailgates", "camera_fps"} & portal
+    price = names("pricepoint", reader=True, camera=False)
+    assert {"pricepoint", "price_shown", "prices_items", "tag_reads"} <= price
+    assert not {"admitted", "baskets", "camera_fps"} & price
 
 
 def test_the_watchdog_starves_when_one_part_is_quiet() -> None:

@@ -96,6 +96,42 @@ def test_fake_root_gets_files_the_board_accepts_and_a_second_run_changes_nothing
     assert (etc / "gate-zero2w.toml.before").read_text() == "# mine\n"
 
 
+def test_a_portal_gets_its_parts_and_a_name_of_its_own(tmp_path: Path) -> None:
+    done = install("portal-pi5-m7e", "--root", str(tmp_path), "--pass-key", f"7={KEY}")
+    assert done.returncode == 0, done.stderr
+    etc = tmp_path / "etc" / "tallygate"
+    assert load_site(etc / "site.toml").board == "portal-1"
+    assert load(etc / "portal-pi5-m7e.toml").board.role == "portal"
+    for words in ("python3-picamera2 python3-lgpio python3-pil", "/opt/tallygate/src[pi,display]"):
+        assert words in done.stdout
+    assert "-G dialout -G video" in done.stdout
+    assert "zbar" not in done.stdout
+
+
+def test_a_price_point_gets_its_serial_port_and_no_pins_or_camera(tmp_path: Path) -> None:
+    boot = tmp_path / "boot" / "firmware"
+    boot.mkdir(parents=True)
+    config, cmdline = boot / "config.txt", boot / "cmdline.txt"
+    config.write_text("enable_uart=1\n")
+    cmdline.write_text("console=serial0,115200 console=tty1 root=PARTUUID=1-02 rootwait\n")
+    arguments = ("pricepoint-zero2w-r200", "--root", str(tmp_path), "--pass-key", f"7={KEY}")
+    done = install(*arguments)
+    assert done.returncode == 0, done.stderr
+    etc = tmp_path / "etc" / "tallygate"
+    assert load_site(etc / "site.toml").board == "price-1"
+    assert load(etc / "pricepoint-zero2w-r200.toml").board.role == "pricepoint"
+    assert "python3-venv python3-numpy python3-pil" in done.stdout
+    assert "/opt/tallygate/src[display]" in done.stdout
+    assert "lgpio" not in done.stdout
+    assert config.read_text().splitlines()[-2:] == ["[all]", "dtoverlay=disable-bt"]
+    assert "strict_gpiod" not in config.read_text()
+    assert cmdline.read_text() == "console=tty1 root=PARTUUID=1-02 rootwait\n"
+    assert "REBOOT once before people use it: dtoverlay=disable-bt, no console" in done.stdout
+    again = install(*arguments)
+    assert "Nothing had changed." in again.stdout
+    assert "REBOOT" not in again.stdout
+
+
 def test_unit_has_what_the_contract_asks(tmp_path: Path) -> None:
     install("gate-pi4", "--root", str(tmp_path), "--pass-key", f"1={KEY}")
     unit = tmp_path / "etc" / "systemd" / "system" / "tallygate-board@.service"

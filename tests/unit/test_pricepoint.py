@@ -165,7 +165,7 @@ def test_a_swap_shows_the_new_one_within_200_ms(pause: float) -> None:
     begun = scene.now
     scene.lie(2.0, B)
     assert scene.lines == NUTS_LINES
-    assert scene.screens[-1][0] - begun <= 0.2
+    assert scene.screens[-1][0] - begun <= 0.11  # the rest of 200 ms is for the display
     assert [screen.lines for _, screen in scene.screens[1:]] == [MILK_LINES, NUTS_LINES]
 
 
@@ -376,9 +376,13 @@ def test_money_and_names_as_people_read_them() -> None:
     assert short("Sourdough crackers with rosemary and sea salt 150 g") == (
         "Sourdough crackers with rosemary and…"
     )
-    assert short("x" * 60) == "x" * 39 + "…"
+    assert short("x" * 60) == "x" * 17 + "- " + "x" * 17 + "-…"
+    assert short("Bio-Haferflockenfrischkornbrei 500 g") == "Bio-Haferflockenf- rischkornbrei 500 g"
     assert short("燕" * 60) == "燕" * 39 + "…"
     assert all(len(short(f"{'word ' * n}end")) <= 40 for n in range(12))
+    for name in ("W" * 60, "Donaudampfschifffahrtsgesellschaft", "w" * 18):
+        longest = max(short(name).split(" "), key=len)
+        assert len(longest) <= 19  # else it shrinks the price
     for screen in (pricetext.IDLE, pricetext.SEVERAL, pricetext.NO_LIST, pricetext.UNKNOWN):
         assert len(screen.lines) <= 3
         assert screen.tone in ("price", "wait")
@@ -424,4 +428,4 @@ def test_the_book_refuses_what_is_no_bucket() -> None:
     assert PriceBook.check(Snapshot(1, 0, encode_bucket([MILK]))) is None
     assert "cannot be read" in str(PriceBook.check(Snapshot(1, 0, b"\x02")))
     two = encode_bucket([MILK]) + encode_bucket([replace(NUTS, key=9521234000099)])[1:]
-    assert "several buckets" in str(PriceBook.check(Snapshot(1, 0, two)))
+    assert "does not belong into bucket" in str(PriceBook.check(Snapshot(1, 0, two)))

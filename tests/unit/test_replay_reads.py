@@ -291,3 +291,24 @@ def test_rules_used_are_those_of_the_file() -> None:
     assert difference.recorded is not None
     assert difference.recorded["reason"] == "empty"
     assert difference.now["reason"] != "empty"
+
+
+@pytest.mark.parametrize("length", [0, 3])
+def test_log_cut_off_at_its_very_begin_is_no_empty_trace(
+    portal: Portal, tmp_path: Path, capfd: pytest.CaptureFixture[str], length: int
+) -> None:
+    path = tmp_path / "e-9.reads"
+    path.write_bytes(portal.log[:length])
+    assert cli.main(["replay", str(path)]) == 2
+    assert ("cut off" if length else "no raw-read log") in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("items", "shelf"), [(5, 0), (5, 20), (14, 20), (30, 20)])
+def test_log_takes_no_more_than_4_bytes_a_read(items: int, shelf: int) -> None:
+    portal = Portal(items, shelf, seed=3)
+    portal.run(5.0)
+    story = decode(portal.log)
+    assert run_again(story).difference is None
+    assert len(portal.log) <= 4 * len(story.reads)
+    levels = [level for one in story.levels.values() for level in one["best"].values()]
+    assert all(level * 4 == round(level * 4) for level in levels)  # else each is 6 bytes longer

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from firmware.wire.records import Refused, frame
+from firmware.wire.records import BasketClosed, PriceLook, Refused, frame
 from store.__main__ import main
 from store.ingest import Arrived, commit
 from store.ledger import migrate, open_ledger
@@ -53,6 +54,23 @@ def test_a_well_ledger(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     assert "entry-1 refused: used 1" in text
     assert "nothing to look at" in text
+
+
+def test_a_portal_and_a_price_point_are_told_by_their_work(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two, three = (feed.basket(*(bytes([n] * 12) for n in range(count))) for count in (2, 3))
+    again = replace(three, ref_seq=1, version=2)
+    records = [two, again, feed.basket(bytes(12)), BasketClosed(feed.STAMP, 3, "abandoned")]
+    records += [PriceLook(feed.STAMP, bytes(12)), PriceLook(feed.STAMP, bytes(12), 990)]
+    frames = [feed.framed(1, seq, record) for seq, record in enumerate(records, 1)]
+    fill(url, *frames, state=feed.state(1, 1, len(frames)))
+    assert main(["status", "--db", url, "--json"]) == 0
+    (board,) = json.loads(capsys.readouterr().out)["boards"]
+    assert (board["baskets"], board["tags"], board["unpaid"], board["looks"]) == (2, 4, 1, 2)
+    assert main(["status", "--db", url]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("entry-1"))
+    assert line.endswith("  baskets 2, tags 4, unpaid 1, price looks 2")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -74,8 +74,11 @@ class Bench:
         self.tables = self.make()
 
     def make(self) -> Tables:
-        say = (lambda *_: self.unusable, self._changed)
+        say = (self.check, self._changed)
         return Tables(self.guard, self.worker, self.path, self.link, *say, Random(1), self.names)
+
+    def check(self, _name: str, _snapshot: Snapshot) -> str | None:
+        return self.unusable
 
     def _changed(self, name: str, buckets: dict[str, Snapshot]) -> None:
         self.told.append((name, buckets))
@@ -274,16 +277,66 @@ def test_a_table_of_many_buckets_is_few_commits_and_there_after_a_restart(tmp_pa
     assert commits == [1, 63]
     assert bench.tables.figures()["table_prices_version"] == 64
     assert len(bench.told[-1][1]) == 64
-    turns: list[str] = []
-    post = bench.guard.post
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench.guard, "post", lambda fn, *rest: (turns.append(fn.__name__), post(fn, *rest)))
-        bench.restart().turn(1.0)
-    assert turns.count("_review") == 63  # a bucket a turn: the loop is never held for a whole list
+    bench.restart().turn(1.0)
     assert [(name, len(buckets)) for name, buckets in bench.told] == [("prices", 64)]
     bench.give("table", revoked(1, ONE))
     bench.turn(0.5)
     assert bench.now() == revoked(1, ONE)
+    bench.end()
+
+
+def test_a_large_table_is_looked_at_where_it_is_written_and_never_holds_the_loop(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, (*GATE_TABLES, "prices"))
+    on_worker = False
+    seen: list[tuple[str, bool]] = []
+    submit, check = bench.worker.submit, bench.check
+
+    def noted(work: Callable[[], Any], *rest: Any) -> None:
+        def run() -> Any:
+            nonlocal on_worker
+            on_worker = True
+            try:
+                return work()
+            finally:
+                on_worker = False
+
+        submit(run, *rest)
+
+    def watched(name: str, snapshot: Snapshot) -> str | None:
+        seen.append((name, on_worker))
+        return check(name, snapshot)
+
+    bench.worker.submit, bench.check = noted, watched  # type: ignore[method-assign]
+    bench.tables = bench.make()
+    bench.start()
+    for arrived in price_buckets(1):
+        bench.guard.call(bench.tables.arrived, arrived)
+    bench.give("table", revoked(1, ONE))
+    bench.turn(1.0)
+    bench.restart().turn(1.0)
+    assert seen.count(("prices", True)) == 128
+    assert seen.count(("revoked", False)) == 2
+    assert len(seen) == 130
+    bench.end()
+
+
+def test_a_bucket_that_cannot_be_used_leaves_the_one_before(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, (*GATE_TABLES, "prices"))
+    bench.start()
+    for arrived in price_buckets(2):
+        bench.guard.call(bench.tables.arrived, arrived)
+    bench.turn(1.0)
+    bench.unusable = "entries of several buckets"
+    bench.give("table", Snapshot(5, 0, b"bad"), "prices")
+    bench.turn(1.0)
+    figures = bench.tables.figures()
+    assert (figures["table_refused"], figures["table_prices_version"]) == (1, 128)
+    bench.unusable = None
+    bench.give("table", Snapshot(3, 0, b"good"), "prices")
+    bench.turn(1.0)
+    assert bench.tables.figures()["table_prices_version"] == 129
+    bench.second()
+    assert bench.asked() == 0
     bench.end()
 
 

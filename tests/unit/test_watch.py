@@ -31,7 +31,9 @@ def shown(rows: Mapping[str, BoardRow], now: float) -> str:
 def test_board_as_it_describes_itself() -> None:
     fault = Fault("camera", "no new frame for 3 s", "cable, then the lens")
     rows: dict[str, BoardRow] = {}
-    state = state_message(state="closed", boot="00", records=(1, 1, 9), faults=[fault], last_visit="beef")
+    state = state_message(
+        role="entry", state="closed", boot="00", records=(1, 1, 9), faults=[fault], last_visit="beef"
+    )
     take(rows, TOPICS.state, state, 10.0)
     take(rows, TOPICS.health, health_message({"queued": 3, "queue_age_s": 12.4}), 10.0)
     text = shown(rows, 11.0)
@@ -40,6 +42,29 @@ def test_board_as_it_describes_itself() -> None:
     assert "silent" in shown(rows, 10.0 + SILENT_S + 1)
     take(rows, TOPICS.state, will_message("00"), 12.0)
     assert "lost" in shown(rows, 12.0)
+
+
+@pytest.mark.parametrize(
+    ("role", "health", "words"),
+    [
+        ("entry", {"admitted": 3, "refused": 1, "tailgates": 0, "baskets": 9}, "3 admitted, 1 refused"),
+        (
+            "portal",
+            {"baskets": 4, "paid": 3, "declined": 0, "abandoned": 1},
+            "4 baskets, 3 paid, 1 abandoned",
+        ),
+        ("portal", {"baskets": 0, "paid": 0}, "0 baskets"),
+        ("pricepoint", {"price_shown": 12, "prices_items": 340}, "12 prices shown, 340 goods listed"),
+        ("pricepoint", {"price_shown": "12"}, "-"),
+    ],
+)
+def test_what_a_board_has_done_is_told_by_its_role(role: str, health: dict[str, object], words: str) -> None:
+    rows: dict[str, BoardRow] = {}
+    state = state_message(role=role, state="idle", boot="00", records=None, faults=[], last_visit=None)
+    take(rows, TOPICS.state, state, 0.0)
+    take(rows, TOPICS.health, json.dumps(health).encode(), 0.0)
+    cells = [cell.strip() for cell in shown(rows, 0.0).splitlines()[-2].split("│")]
+    assert cells[4] == words
 
 
 def test_other_topics_and_markup_change_nothing() -> None:
@@ -59,7 +84,8 @@ def test_other_topics_and_markup_change_nothing() -> None:
             lambda inner: st.one_of(
                 st.lists(inner, max_size=3),
                 st.dictionaries(
-                    st.sampled_from(["online", "state", "faults", "queued", "queue_age_s", "part"]), inner
+                    st.sampled_from(["online", "role", "state", "faults", "queued", "queue_age_s", "part"]),
+                    inner,
                 ),
             ),
         ).map(lambda value: json.dumps(value).encode()),
@@ -78,7 +104,9 @@ def test_boards_of_a_real_broker_are_shown(broker: Mosquitto, capfd: pytest.Capt
     client.username_pw_set("watched-1")
     client.connect(broker.host, broker.port)
     client.loop_start()
-    state = state_message(state="closed", boot="00", records=(1, 1, 1), faults=[], last_visit=None)
+    state = state_message(
+        role="entry", state="closed", boot="00", records=(1, 1, 1), faults=[], last_visit=None
+    )
     try:
         client.publish(topics.state, state, qos=1, retain=True).wait_for_publish(10)
         where = ["--store", broker.store_id, "--broker", f"{broker.host}:{broker.port}"]
