@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 from store.pay.attempt import Alarm, Attempt, Call, Command, Done, Persist, Saved, late_refund
 from store.pay.attempts import Attempts, NotNow
 from store.pay.meaning import Result
-from store.pay.provider import PAID, Charge, NotReached, Order, PayError, Provider, RefundAsk, mask
+from store.pay.provider import PAID, BadAnswer, Charge, NotReached, Order, PayError, Provider, RefundAsk, mask
 from store.pay.table import Timing
 
 RETRY_S = 1.0
@@ -204,7 +204,7 @@ class PayDesk:
                 log.error("order %s: %s failed: %s", order, name, mask(f"{type(error).__name__}: {error}"))
                 result = PayError(type(error).__name__)
             if isinstance(result, Order) and not _about(result, saved):
-                result = PayError("the answer is about another order or sum")
+                result = BadAnswer("the answer is about another order or sum")
             self.inbox.put((entry, result))
             self._wake()
 

@@ -42,8 +42,8 @@ def courses(tmp_path: Path, endings: str, limit_s: float) -> int:
 
 
 def test_killed_at_every_step(tmp_path: Path) -> None:
-    """Paid at once, and paid behind an answer that was lost."""
-    assert courses(tmp_path, "00,15", 60) >= 10
+    """Paid, behind an answer that was lost."""
+    assert courses(tmp_path, "15", 60) >= 7
 
 
 @pytest.mark.torture

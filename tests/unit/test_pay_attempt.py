@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from store.pay import table
@@ -20,6 +22,7 @@ from store.pay.provider import (
     TimedOut,
     mask,
 )
+from store.pay.score import Item, ScoreComplete, ScoreCreate
 from store.pay.table import SAME, STATES, TABLE, Timing
 from tests.support.payruns import BASKET, PayRun, code
 
@@ -387,3 +390,36 @@ def test_a_defect_of_a_provider_is_an_unclear_answer() -> None:
     run.pay(code("04"))
     run.until(60)
     assert run.last.state == "paid"
+
+
+def test_a_payment_of_another_sum_is_not_taken_for_this_one() -> None:
+    run = PayRun()
+    original = run.provider.charge
+    run.provider.charge = lambda ask: replace(original(ask), total_fen=1)  # type: ignore[method-assign]
+    run.pay(code("00"))
+    run.until(60)
+    assert run.alarms == ["pay-answer"]
+    assert run.last.state == "paid"  # the query told the right sum
+    assert calls(run) == [("charge", 0), ("query", 5)]
+
+
+def test_pay_score_without_http() -> None:
+    run = PayRun()
+    made = ScoreCreate("V-1", "shop", 5000, openid="o")
+    assert run.provider.create(made).state == "DOING"
+    run.faults.add(Fault("silent", "score"))
+    bill = ScoreComplete("V-1", (Item("tea", 600),), 600, "20240101120000")
+    with pytest.raises(TimedOut):
+        run.provider.complete(bill)
+    assert run.provider.complete(bill).state == "DONE"
+    assert run.bank.net_fen("V-1") == 600
+    with pytest.raises(Refused):
+        run.provider.create(replace(made, risk_fen=1))
+    with pytest.raises(Refused):
+        run.provider.cancel("V-1", "late")
+    run.provider.create(ScoreCreate("V-2", "shop", 5000))
+    run.provider.scores.confirm("V-2")
+    assert run.provider.query_score("V-2").state == "DOING"
+    with pytest.raises(Refused, match="risk"):
+        run.provider.complete(ScoreComplete("V-2", (Item("wine", 5001),), 5001, "20240101120000"))
+    assert run.provider.cancel("V-2", "nothing taken").state == "REVOKED"

@@ -42,7 +42,7 @@ def check(run: PayRun) -> None:
     assert sum(saved.end == "paid" for saved in run.attempts.rows.values()) <= 1
 
 
-@settings(max_examples=250)
+@settings(max_examples=200)
 @given(
     codes=st.lists(digits, min_size=1, max_size=4),
     misbehaviour=st.lists(faults, max_size=5),

@@ -57,7 +57,7 @@ class Double:
         handler = type("_BoundHandler", (_Handler,), {"double": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", port), handler)
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="pay-double")
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), name="pay-double")
 
     @property
     def url(self) -> str:
