@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import logging
+import socket
+import ssl
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +29,7 @@ from store.pay.score import Item, ScoreComplete, ScoreCreate
 from store.pay.wechat.callback import Callbacks
 from store.pay.wechat.signing import Merchant, PlatformKeys, Replayed, Verifier, private_key, public_key
 from store.pay.wechat.transport import Transport
+from tests.support.certificates import Authority
 from tests.support.payruns import code
 from tests.support.wechat import PATIENT, QUICK, Client, Clock, closed_port, keys, merchant, shop, verifier
 
@@ -162,6 +168,27 @@ def test_an_answer_that_drips_is_cut_off(double: Double, clock: Clock) -> None:
     )
     with transport, pytest.raises(TimedOut, match="ReadTimeout"):
         transport.call("GET", "/v3/nothing", repeatable=False)
+
+
+def test_a_host_with_a_strange_certificate_gets_nothing(tmp_path: Path, clock: Clock) -> None:
+    issued = Authority(tmp_path).server()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(issued.cert, issued.key)
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError), context.wrap_socket(connection, server_side=True) as secured:
+                heard.append(secured.recv(1))
+
+        served = pool.submit(serve)
+        address = f"https://localhost:{listener.getsockname()[1]}"
+        transport = Transport(merchant(), verifier(clock), hosts=(address,), limits=PATIENT, clock=clock)
+        with transport, pytest.raises(NotReached, match="certificate verify failed"):
+            transport.call("GET", "/v3/nothing", repeatable=True)
+        served.result(timeout=10)
+    assert heard in ([], [b""])
 
 
 def test_a_wrong_clock_is_told(double: Double, clock: Clock) -> None:

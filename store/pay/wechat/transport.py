@@ -27,6 +27,7 @@ from store.pay.provider import (
     Refused,
     StaleAnswer,
     TimedOut,
+    mask,
 )
 from store.pay.wechat.signing import Merchant, Verifier
 
@@ -140,7 +141,8 @@ class Transport:
         try:
             status, received, body = self._exchange(method, host + target, content, headers)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
-            raise NotReached(f"{host}: no connection ({type(error).__name__})") from None
+            words = mask(str(error), 120) or type(error).__name__
+            raise NotReached(f"{host}: no connection: {words}") from None
         except httpx.HTTPError as error:
             raise TimedOut(f"{host}: {type(error).__name__} before the whole answer") from None
         try:
