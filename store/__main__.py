@@ -19,8 +19,10 @@ from firmware.wire.topics import check_id
 from store import discountscli, tablecli
 from store.answers import Answers
 from store.ledger import LedgerError, migrate, name, open_ledger
+from store.pay.settings import PayConfigError
 from store.push import TablePush
 from store.status import report
+from store.till import open_till
 from store.uplink import Broker, Message, Uplink
 from store.worker import Worker
 
@@ -57,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(discountscli.run(options))
             return 0
         return report(options.db, as_json=options.json)
-    except (LedgerError, _Usage) as error:
+    except (LedgerError, PayConfigError, _Usage) as error:
         print(f"store {options.command}: {error}", file=sys.stderr)
         return 2
 
@@ -88,6 +90,19 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--key", type=Path, help="its private key (PEM)")
     run.add_argument("--user", help="user name at the broker (default on loopback: store)")
     run.add_argument("--password-file", type=Path, help="a file with the user's password in its first line")
+    run.add_argument(
+        "--provider",
+        default="local",
+        metavar="local|none|FILE.toml",
+        help="who takes the money: local (default: nobody, a double that moves no money), none (this worker "
+        "makes no offers), or a file of settings, docs/payment.md",
+    )
+    run.add_argument(
+        "--discounts",
+        type=Path,
+        metavar="FILE.toml",
+        help="discount rules (docs/discounts.md)",
+    )
     run.add_argument("--verbose", action="store_true", help="log every batch")
 
     status = commands.add_parser("status", parents=[db], help="what is in the ledger, and what needs a look")
@@ -110,20 +125,29 @@ def _run(options: argparse.Namespace) -> int:
     engine = open_ledger(options.db)
     migrate(engine)
     inbox: SimpleQueue[Message | None] = SimpleQueue()
+    till = open_till(engine, options.store_id, options.provider, options.discounts, lambda: inbox.put(None))
     try:
-        answers = Answers(options.store_id)
+        answers = Answers(options.store_id, money=till.cashier.take if till is not None else None)
         uplink = Uplink(broker, options.store_id, options.worker, inbox, answers)
     except (OSError, ValueError) as error:
         raise _Usage(
             f"cannot use the TLS or password files: {error}; check --ca, --cert, --key and --password-file"
         ) from None
-    worker = Worker(engine, uplink, inbox, TablePush(engine, uplink, answers))
+    cashier = None
+    if till is not None:
+        cashier = till.cashier
+        cashier.send = uplink.send_answer
+    worker = Worker(engine, uplink, inbox, TablePush(engine, uplink, answers), cashier)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
     logging.getLogger("store").info(
         "ledger %s, shop %s, worker %s", name(engine), options.store_id, options.worker
     )
-    return worker.run()
+    try:
+        return worker.run()
+    finally:
+        if till is not None:
+            till.close()
 
 
 def _broker(options: argparse.Namespace) -> Broker:

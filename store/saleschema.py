@@ -137,7 +137,7 @@ sold_tags = Table(
     "sold_tags",
     metadata,
     Column("epc", String(128), primary_key=True),
-    Column("order_no", String(32), ForeignKey("charges.order_no"), nullable=False),
+    Column("offer", RowId, ForeignKey("offers.id"), nullable=False),  # goods for nothing have no charge
     Column("visit", String(16), nullable=False),
     Column("sold_ms", BigInteger, nullable=False),
     Index("ix_sold_tags_visit", "visit"),

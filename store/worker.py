@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 
 from firmware.wire.topics import SHARED, parse
 from store import ingest
+from store.cashier import Cashier
 from store.ingest import Arrived, Outcome
 from store.ledger import explain, name
 from store.push import TablePush
@@ -31,7 +32,7 @@ log = logging.getLogger("store")
 
 class Worker:
     """Runs until ``stop``. ``inbox`` is what the uplink posts to; a None in it only wakes. ``tables``: None
-    where this worker sends none."""
+    where this worker sends none; ``cashier``: None where it answers no questions about money."""
 
     def __init__(
         self,
@@ -39,7 +40,11 @@ class Worker:
         uplink: Uplink,
         inbox: SimpleQueue[Message | None],
         tables: TablePush | None = None,
+        cashier: Cashier | None = None,
     ) -> None:
+        self._cashier = cashier
+        if cashier is not None:
+            cashier.receipt = self._receipts
         self._engine = engine
         self._tables = tables
         self._uplink = uplink
@@ -58,7 +63,8 @@ class Worker:
         self._uplink.start()
         try:
             while not self._stopping:
-                if batch := self._collect():
+                wait_s = self._ask_for_money()
+                if batch := self._collect(wait_s):
                     self._serve(batch)
                 now = time.monotonic()
                 self._uplink.beat(now)
@@ -75,7 +81,14 @@ class Worker:
         log.info("stopped")
         return 0
 
-    def _collect(self) -> list[Message]:
+    def _ask_for_money(self) -> float:
+        """Offers and payments go before the records that wait; how long nothing of theirs is due, s."""
+        if self._cashier is None:
+            return BEAT_S
+        due = self._cashier.turn(time.monotonic())
+        return BEAT_S if due is None else min(max(due - time.monotonic(), 0.0), BEAT_S)
+
+    def _collect(self, wait_s: float = BEAT_S) -> list[Message]:
         """What is there now, at most BATCH messages; waits for the first only.
 
         While a batch is being committed the next one gathers by itself, so waiting for more would only
@@ -84,7 +97,7 @@ class Worker:
         batch: list[Message] = []
         size = 0
         try:
-            item = self._inbox.get(timeout=BEAT_S)
+            item = self._inbox.get(timeout=wait_s)
             while True:
                 if item is not None:
                     batch.append(item)
@@ -102,6 +115,9 @@ class Worker:
             return
         for message in batch:
             self._uplink.done(message)
+        self._receipts(outcome)
+
+    def _receipts(self, outcome: Outcome) -> None:
         for board, ack in outcome.acks:
             self._uplink.send_ack(board, ack.encode())
         for board, nack in outcome.nacks:

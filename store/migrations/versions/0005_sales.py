@@ -144,11 +144,11 @@ def upgrade() -> None:
     op.create_table(
         "sold_tags",
         sa.Column("epc", sa.String(length=128), nullable=False),
-        sa.Column("order_no", sa.String(length=32), nullable=False),
+        sa.Column("offer", RowId, nullable=False),
         sa.Column("visit", sa.String(length=16), nullable=False),
         sa.Column("sold_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("epc", name="pk_sold_tags"),
-        sa.ForeignKeyConstraint(["order_no"], ["charges.order_no"], name="fk_sold_tags_order_no_charges"),
+        sa.ForeignKeyConstraint(["offer"], ["offers.id"], name="fk_sold_tags_offer_offers"),
         sqlite_with_rowid=False,
     )
     op.create_index("ix_sold_tags_visit", "sold_tags", ["visit"], unique=False)
