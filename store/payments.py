@@ -68,9 +68,10 @@ class Payments:
         wake: Callable[[], object] = lambda: None,
         timing: Timing | None = None,
         description: str = DESCRIPTION,
+        wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        self._engine = engine
-        self._attempts = LedgerAttempts(engine)
+        self._engine, self._wall_ms = engine, wall_ms
+        self._attempts = LedgerAttempts(engine, wall_ms)
         self._description = description
         self._desk = PayDesk(
             provider,
@@ -199,7 +200,7 @@ class Payments:
                 if board is None:
                     return  # it is in the log
                 row = {"board": board, "source": "store", "kind": kind, "subject": named[1] if named else ""}
-                row |= {"detail": words[:300], "at_ms": time.time_ns() // 1_000_000}
+                row |= {"detail": words[:300], "at_ms": self._wall_ms()}
                 connection.execute(alarms.insert(), row)
         except SQLAlchemyError as error:
             log.error("the alarm %s could not be stored: %s", kind, explain(error))
