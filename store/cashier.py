@@ -38,6 +38,7 @@ class Cashier:
         self.receipt: Callable[[Outcome], None] = lambda outcome: None
         self.payments: Payments | None = None
         self.degraded = False
+        self.asked_at: float | None = None  # when the last question came, monotonic s
         self._topics = StoreTopics(store_id)
         self._offers, self._wake = offers, wake
         self._asked: SimpleQueue[Asked] = SimpleQueue()
@@ -75,6 +76,7 @@ class Cashier:
     # -- inside ------------------------------------------------------------------------------------
 
     def _answer(self, asked: Asked, now: float) -> None:
+        self.asked_at = asked.at
         if now - asked.at > EXPIRY_S:
             log.warning(
                 "%s: ask/%s waited for %.0f s and is dropped", asked.board, asked.name, now - asked.at

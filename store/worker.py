@@ -23,6 +23,9 @@ from store.push import TablePush
 from store.uplink import Message, Uplink
 
 BATCH = 200
+BATCH_ASKED = 40
+"""Records per batch within ``ASKED_S`` of a question about money: the next question waits for one batch."""
+ASKED_S = 2.0
 BATCH_BYTES = 4 * 1024 * 1024
 BEAT_S = 1.0
 RETRY_S = (0.2, 10.0)
@@ -89,20 +92,22 @@ class Worker:
         return BEAT_S if due is None else min(max(due - time.monotonic(), 0.0), BEAT_S)
 
     def _collect(self, wait_s: float = BEAT_S) -> list[Message]:
-        """What is there now, at most BATCH messages; waits for the first only.
+        """What is there now, at most a batch of messages; waits for the first only.
 
         While a batch is being committed the next one gathers by itself, so waiting for more would only
         add delay.
         """
         batch: list[Message] = []
         size = 0
+        asked_at = self._cashier.asked_at if self._cashier is not None else None
+        most = BATCH if asked_at is None or time.monotonic() - asked_at > ASKED_S else BATCH_ASKED
         try:
             item = self._inbox.get(timeout=wait_s)
             while True:
                 if item is not None:
                     batch.append(item)
                     size += len(item.payload)
-                if len(batch) >= BATCH or size >= BATCH_BYTES:
+                if len(batch) >= most or size >= BATCH_BYTES:
                     break
                 item = self._inbox.get_nowait()
         except Empty:
