@@ -7,14 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from firmware.wire.offers import Offer
 from store.answers import Asked
-from store.pay.double.bank import Bank
-from tests.support.paykill import Stepped
-from tests.support.payruns import Crash, Fuse
 from tests.support.shoptill import Till, basket, check_sums, closing, item
+from tests.support.tillkill import killed
 
 
 @pytest.fixture
@@ -135,32 +132,6 @@ def test_an_old_question_is_not_answered(till: Till, offer: Offer) -> None:
     till.cashier.take(Asked("portal-1", "offer", basket([item(3)], seq=3), b"c", till.now - 11))
     till.cashier.turn(till.now)
     assert [answer for answer in till.sent if answer.correlation == b"c"] == []
-
-
-def killed(folder: Path, digits: str, at: int) -> bool:
-    """Killed at the ``at``-th step of a payment, then started again: is the ledger what the bank holds?"""
-    folder.mkdir()
-    bank, fuse = Bank(start_ms=0), Fuse([at])
-    first = Till(folder, bank=bank, wrap=lambda provider: Stepped(provider, fuse.step))
-    offer = first.offer(basket([item(1), item(2)]))
-    event.listen(first.engine, "commit", lambda _: fuse.step())  # before each commit
-    killed = False
-    try:
-        first.pay(offer, digits)
-        first.work()
-        first.later(130)
-    except Crash:
-        killed = True
-    first.engine.dispose()
-    second = Till(folder, bank=bank)
-    second.now = first.now
-    second.later(200)
-    stand = second.pay(offer, None)
-    assert stand.state == ("paid" if bank.net_fen() else "declined"), (digits, at)
-    assert check_sums(second.path) == bank.net_fen(), (digits, at)
-    assert bank.calls.count(("charge", stand.order)) <= 1
-    second.engine.dispose()
-    return killed
 
 
 def test_killed_at_every_step(tmp_path: Path) -> None:
