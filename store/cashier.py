@@ -7,6 +7,7 @@ answer a question that is older than it may be, nor keep a payment code when the
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
@@ -62,7 +63,6 @@ class Cashier:
             pass
         try:
             due = self.payments.turn(now) if self.payments is not None else None
-            self.degraded = False
         except SQLAlchemyError as error:
             self._fails(error)
         return due
@@ -89,10 +89,14 @@ class Cashier:
                 self._pay(asked, now)
         except SQLAlchemyError as error:
             self._fails(error)  # no answer: the board asks again, and says that it waits
-        except Exception:
-            # A defect, and what it would show may hold a payment code: only its place is told.
-            log.error("ask/%s of %s could not be answered", asked.name, asked.board)
-            log.debug("in ask/%s", asked.name, exc_info=asked.name == "offer")
+        except Exception as error:
+            # A defect. Its message may hold a payment code: only its kind and place are told.
+            where = "".join(traceback.format_tb(error.__traceback__))
+            log.error("ask/%s of %s: %s at\n%s", asked.name, asked.board, type(error).__name__, where)
+        else:
+            if self.degraded:
+                log.warning("offers and payments work again")
+            self.degraded = False
 
     def _offer(self, asked: Asked) -> None:
         answered = self._offers.answer(asked.board, asked.payload)

@@ -132,8 +132,10 @@ def test_goods_for_nothing_are_sold_without_a_charge(till: Till) -> None:
 
 def test_records_that_do_not_fit_together_are_refused(till: Till) -> None:
     till.offer(basket([item(1)]))
-    assert till.offer(basket([item(2)])).refused  # the same place, other content
-    assert till.offer(basket([item(3)]), "portal-2").refused  # another board's journal
+    other_content, other_board = basket([item(2)]), basket([item(3)])
+    assert "fit together" in till.offer(other_content).refused
+    assert "fit together" in till.offer(other_board, "portal-2").refused
+    assert till.rows("SELECT count(*) FROM offers") == [(1,)]
 
 
 @pytest.mark.parametrize("payload", [b"", b"nonsense", closing(1)])

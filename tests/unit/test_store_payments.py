@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
-from firmware.wire.offers import Offer
+from firmware.wire.offers import Offer, PayQuestion
 from store.answers import Asked
 from tests.support.shoptill import Till, basket, check_sums, closing, item
 from tests.support.tillkill import killed
@@ -109,6 +111,48 @@ def test_a_basket_closed_while_it_is_paid(till: Till, offer: Offer) -> None:
     assert till.pay(offer).state == "declined"
 
 
+def test_a_portal_that_starts_again_while_it_is_paid(till: Till, offer: Offer) -> None:
+    till.pay(offer)
+    after = basket([item(1), item(2)], seq=9)
+    assert "another basket" in till.offer(after).refused
+    till.work()
+    assert till.offer(after).settled
+    assert check_sums(till.path) == 2560
+
+
+def test_a_step_that_cannot_be_stored_is_stored_later(till: Till, offer: Offer) -> None:
+    till.pay(offer)
+    full = True
+
+    def commit(_: Any) -> None:
+        if full:
+            raise OperationalError("COMMIT", {}, Exception("disk is full"))
+
+    event.listen(till.engine, "commit", commit)
+    till.work()  # the provider says paid
+    assert till.bank.net_fen() == 2560
+    assert till.pay(offer, None).state == "pending"
+    full = False
+    till.later(2)
+    assert till.told().state == "paid"
+    assert check_sums(till.path) == 2560
+
+
+def test_no_offer_while_the_ledger_fails_and_the_same_one_after(till: Till) -> None:
+    full = True
+
+    def commit(_: Any) -> None:
+        if full:
+            raise OperationalError("COMMIT", {}, Exception("disk is full"))
+
+    event.listen(till.engine, "commit", commit)
+    assert till.ask("offer", basket([item(1)])) == []
+    assert till.cashier.degraded
+    full = False
+    assert till.offer(basket([item(1)])).total_fen == 1280
+    assert not till.cashier.degraded
+
+
 def test_a_basket_that_lost_an_item_cannot_be_paid(till: Till, offer: Offer) -> None:
     till.now += 31 * 60
     till.offer(basket([item(1)], epoch=32), "portal-2")
@@ -126,6 +170,21 @@ def test_a_payment_code_is_nowhere(till: Till, offer: Offer, caplog: pytest.LogC
     assert "13000000" not in caplog.text
     assert b"13000000000000" not in till.path.read_bytes()
     assert b"13000000000000" not in till.path.with_name("ledger.sqlite-wal").read_bytes()
+
+
+def test_a_defect_stops_one_answer_and_tells_no_code(
+    till: Till, offer: Offer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **given: object) -> None:
+        raise RuntimeError(f"13000000000000 in {given}")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("store.payments.PayDesk.start", broken)
+        question = PayQuestion(offer.basket, offer.version, offer.total_fen, "130000000000000777")
+        assert till.ask("pay", question.encode()) == []
+    assert "RuntimeError" in caplog.text
+    assert "13000000" not in caplog.text
+    assert till.pay(offer).state == "pending"
 
 
 def test_an_old_question_is_not_answered(till: Till, offer: Offer) -> None:
