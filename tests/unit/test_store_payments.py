@@ -175,8 +175,8 @@ def test_a_payment_code_is_nowhere(till: Till, offer: Offer, caplog: pytest.LogC
 def test_a_defect_stops_one_answer_and_tells_no_code(
     till: Till, offer: Offer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object, **given: object) -> None:
-        raise RuntimeError(f"13000000000000 in {given}")
+    def broken(*asked: object, **_: object) -> None:
+        raise RuntimeError(str(asked))  # with the code
 
     with monkeypatch.context() as patch:
         patch.setattr("store.payments.PayDesk.start", broken)
