@@ -1,7 +1,8 @@
 """``python -m store``: the shop's side of the boards' records.
 
 ``run`` keeps the ledger, ``init`` only makes or updates it, ``status`` reads it, ``revoke``, ``keys`` and
-``prices`` change what boards are told. Secrets are never taken from the command line.
+``prices`` change what boards are told, ``discounts`` tries a file of rules. Secrets are never taken from the
+command line.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from firmware.wire.topics import check_id
-from store import tablecli
+from store import discountscli, tablecli
 from store.answers import Answers
 from store.ledger import LedgerError, migrate, name, open_ledger
+from store.pay.settings import PayConfigError
 from store.push import TablePush
 from store.status import report
+from store.till import open_till
 from store.uplink import Broker, Message, Uplink
 from store.worker import Worker
 
@@ -30,6 +33,7 @@ examples:
   python -m store revoke 00a1b2c3d4e5f607 --reason "lost phone" --db sqlite:////var/lib/tallygate/ledger.sqlite
   python -m store keys list --db sqlite:////var/lib/tallygate/ledger.sqlite
   python -m store prices import goods.csv --dry-run --db sqlite:////var/lib/tallygate/ledger.sqlite
+  python -m store discounts check rules.toml --prices goods.csv --basket 9521234000013x2 --member
 """
 
 
@@ -51,8 +55,11 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         if options.command in ("revoke", "keys", "prices"):
             return tablecli.run(options)
+        if options.command == "discounts":
+            print(discountscli.run(options))
+            return 0
         return report(options.db, as_json=options.json)
-    except (LedgerError, _Usage) as error:
+    except (LedgerError, PayConfigError, _Usage) as error:
         print(f"store {options.command}: {error}", file=sys.stderr)
         return 2
 
@@ -83,12 +90,26 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--key", type=Path, help="its private key (PEM)")
     run.add_argument("--user", help="user name at the broker (default on loopback: store)")
     run.add_argument("--password-file", type=Path, help="a file with the user's password in its first line")
+    run.add_argument(
+        "--provider",
+        default="local",
+        metavar="local|none|FILE.toml",
+        help="who takes the money: local (default: nobody, a double that moves no money), none (this worker "
+        "makes no offers), or a file of settings, docs/payment.md",
+    )
+    run.add_argument(
+        "--discounts",
+        type=Path,
+        metavar="FILE.toml",
+        help="discount rules (docs/discounts.md)",
+    )
     run.add_argument("--verbose", action="store_true", help="log every batch")
 
     status = commands.add_parser("status", parents=[db], help="what is in the ledger, and what needs a look")
     status.add_argument("--json", action="store_true", help="one JSON object instead of tables")
 
     tablecli.add_commands(commands, db)
+    discountscli.add_commands(commands)
 
     commands.add_parser("init", parents=[db], help="make the ledger, or bring it up to date, and end")
     return parser
@@ -104,20 +125,29 @@ def _run(options: argparse.Namespace) -> int:
     engine = open_ledger(options.db)
     migrate(engine)
     inbox: SimpleQueue[Message | None] = SimpleQueue()
+    till = open_till(engine, options.store_id, options.provider, options.discounts, lambda: inbox.put(None))
     try:
-        answers = Answers(options.store_id)
+        answers = Answers(options.store_id, money=till.cashier.take if till is not None else None)
         uplink = Uplink(broker, options.store_id, options.worker, inbox, answers)
     except (OSError, ValueError) as error:
         raise _Usage(
             f"cannot use the TLS or password files: {error}; check --ca, --cert, --key and --password-file"
         ) from None
-    worker = Worker(engine, uplink, inbox, TablePush(engine, uplink, answers))
+    cashier = None
+    if till is not None:
+        cashier = till.cashier
+        cashier.send = uplink.send_answer
+    worker = Worker(engine, uplink, inbox, TablePush(engine, uplink, answers), cashier)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
     logging.getLogger("store").info(
         "ledger %s, shop %s, worker %s", name(engine), options.store_id, options.worker
     )
-    return worker.run()
+    try:
+        return worker.run()
+    finally:
+        if till is not None:
+            till.close()
 
 
 def _broker(options: argparse.Namespace) -> Broker:

@@ -1,6 +1,7 @@
 """The shop's answers to ``ask/time`` and ``ask/table``. On the network thread: memory only, never the ledger.
 
 The time is worth nothing late, and a table must be had while the ledger fails: neither waits for a commit.
+Questions about money (``ask/offer``, ``ask/pay``) are only looked over here and handed on.
 An answer goes only to the asking board's own ``ans/<name>``: a response topic is a board's word, and must
 never make the shop write anywhere else (a command, for instance).
 """
@@ -10,13 +11,14 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from firmware.wire.asks import AskError, decode_table_question, time_answer
 from firmware.wire.tables import Snapshot
 from firmware.wire.topics import StoreTopics, parse
 
 QUESTIONS = ("time", "table")
+MONEY = ("offer", "pay")
 EARLIEST_MS = 1_735_689_600_000
 """2025-01-01: a clock before this was never set, and is told to nobody."""
 MOST, WINDOW_S = 20, 10.0
@@ -30,7 +32,7 @@ class Question:
     """One PUBLISH on ``ask/<name>`` as it came."""
 
     topic: str
-    payload: bytes
+    payload: bytes = field(repr=False)  # may hold a payment code
     retained: bool
     response_topic: str | None
     correlation: bytes | None
@@ -43,9 +45,21 @@ class Answer:
     correlation: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question about money, fit to be answered. ``at``: monotonic, s."""
+
+    board: str
+    name: str
+    payload: bytes = field(repr=False)
+    correlation: bytes
+    at: float
+
+
 class Answers:
-    """``tables`` is replaced as a whole by the main thread whenever something was published; None: not yet
-    read, so nothing is known. ``counts``: answered, refused, flooded."""
+    """``money``: takes questions about money, None: this worker answers none. ``tables`` is replaced as a
+    whole by the main thread whenever something was published; None: not yet read, so nothing is known.
+    ``counts``: answered, refused, flooded, handed on."""
 
     def __init__(
         self,
@@ -53,13 +67,21 @@ class Answers:
         *,
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         monotonic: Callable[[], float] = time.monotonic,
+        money: Callable[[Asked], bool] | None = None,
     ) -> None:
+        """``money`` says False where it takes no more at present. Called on the network thread."""
+        self._money = money
         self.tables: Mapping[tuple[str, str], Snapshot] | None = None
         self.counts: Counter[str] = Counter()
         self._topics = StoreTopics(store_id)
         self._wall_ms, self._monotonic = wall_ms, monotonic
         self._window = 0.0
-        self._given: Counter[str] = Counter()
+        self._given: Counter[tuple[str, bool]] = Counter()
+
+    @property
+    def questions(self) -> tuple[str, ...]:
+        """What this worker is asked."""
+        return QUESTIONS if self._money is None else QUESTIONS + MONEY
 
     def answer(self, question: Question) -> Answer | None:
         """What to publish, QoS 0; None where nothing can or may be answered. Never raises."""
@@ -68,11 +90,14 @@ class Answers:
             self.counts["refused"] += 1
             return None
         board, name, correlation = asked
+        if name in MONEY:
+            self._hand_on(board, name, question.payload, correlation)
+            return None
         payload = self._time() if name == "time" else self._table(question.payload)
         if payload is None:
             self.counts["refused"] += 1
             return None
-        if not self._within_bounds(board):
+        if not self._within_bounds(board, money=False):
             self.counts["flooded"] += 1
             return None
         self.counts["answered"] += 1
@@ -84,7 +109,7 @@ class Answers:
         if found is None or found.kind != "ask" or found.store != self._topics.store_id:
             return None
         name, correlation = found.rest[0], question.correlation
-        if name not in QUESTIONS or question.retained:
+        if name not in self.questions or question.retained:
             return None
         if question.response_topic != self._topics.of(found.board).ans(name):
             return None
@@ -106,10 +131,17 @@ class Answers:
         found = self.tables.get((asked.table, asked.bucket))
         return found.encode() if found is not None else b""
 
-    def _within_bounds(self, board: str) -> bool:
+    def _hand_on(self, board: str, name: str, payload: bytes, correlation: bytes) -> None:
+        """A flood of other questions of a board must not keep it from being paid, nor the other way round."""
+        assert self._money is not None
+        asked = Asked(board, name, payload, correlation, self._monotonic())
+        taken = self._within_bounds(board, money=True) and self._money(asked)
+        self.counts["handed on" if taken else "flooded"] += 1
+
+    def _within_bounds(self, board: str, *, money: bool) -> bool:
         now = self._monotonic()
         if now - self._window >= WINDOW_S or len(self._given) > BOARDS:
             self._window = now
             self._given.clear()
-        self._given[board] += 1
-        return self._given[board] <= MOST
+        self._given[board, money] += 1
+        return self._given[board, money] <= MOST

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 
 from firmware.wire.acks import Ack, AckError, Nack
 from firmware.wire.records import FrameError, parse_frame
-from store import journals, schema
+from store import holds, journals, schema
 from store.doubles import judge_doubles
 from store.journals import Journal, Journals
 from store.ledger import insert_once, is_outage, upsert
@@ -32,10 +32,11 @@ log = logging.getLogger("store.ingest")
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """One message of a board. ``received_ms``: the store's wall clock."""
+    """One message of a board. ``received_ms``: the store's wall clock. "asked": a record that came with a
+    question, ahead of its journal."""
 
     board: str
-    kind: Literal["rec", "state"]
+    kind: Literal["rec", "state", "asked"]
     payload: bytes
     received_ms: int
 
@@ -56,6 +57,7 @@ class _Stored:
     seq: int
     body: bytes
     received_ms: int
+    asked: bool = False
 
 
 @dataclass
@@ -107,7 +109,8 @@ def _sort(batch: Sequence[Arrived]) -> _Sorted:
             except AckError:
                 pass  # a header that names no possible record: there is nothing to ask for again
             continue
-        record = _Stored(f"{frame.epoch:016x}", frame.seq, frame.body, item.received_ms)
+        asked = item.kind == "asked"
+        record = _Stored(f"{frame.epoch:016x}", frame.seq, frame.body, item.received_ms, asked)
         work.records.setdefault(item.board, []).append(record)
     return work
 
@@ -136,7 +139,7 @@ def _store(connection: Connection, work: _Sorted, *, one_by_one: bool) -> Outcom
                 faults.append((Arrived(board, "rec", b"", record.received_ms), REUSED, detail))
             if record.seq <= journal.through and not journal.in_gap(record.seq):
                 continue  # a duplicate: the ack alone is due
-            if record.seq > journal.through + AHEAD:
+            if record.seq > journal.through + AHEAD and not record.asked:
                 item = Arrived(board, "rec", b"", record.received_ms)
                 faults.append((item, "ahead", f"seq {record.seq}, posted through {journal.through}"))
                 continue
@@ -165,6 +168,7 @@ def _store(connection: Connection, work: _Sorted, *, one_by_one: bool) -> Outcom
     posted = journals.advance(connection, known, list(touched.values()), one_by_one=one_by_one)
     touched |= {journal.id: journal for journal in posted.touched}
     judge_doubles(connection, posted.keys)
+    holds.let_go(connection, posted.closings)
     known.save(connection)
     alarm_reuse(connection, known, twice)
     _note_faults(connection, faults)

@@ -152,11 +152,13 @@ class Journals:
 
 @dataclass
 class Posted:
-    """What ``advance`` did. ``keys``: (visit, direction) → the newest admission's place, None for none."""
+    """What ``advance`` did. ``keys``: (visit, direction) → the newest admission's place, None for none.
+    ``closings``: baskets that will not be paid at their portal, (board, epoch, first seq)."""
 
     count: int = 0
     touched: list[Journal] = field(default_factory=list)
     keys: dict[tuple[str, str], Place | None] = field(default_factory=dict)
+    closings: list[tuple[str, str, int]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -254,6 +256,8 @@ def _post_batch(
     for row in rows.facts[schema.admissions]:
         place = Place(journal.id, journal.board, journal.epoch, row["seq"])
         posted.keys[row["visit"], row["direction"]] = place
+    for row in rows.facts[schema.basket_closings]:
+        posted.closings.append((journal.board, row["ref_epoch"] or journal.epoch, row["ref_seq"]))
     return rows.declared
 
 

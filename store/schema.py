@@ -2,7 +2,7 @@
 
 Facts are only ever inserted. What may change in place is bookkeeping that no auditor would miss: how far
 a journal is posted, what a board last said of itself, fault counters, the clearing time of an alarm, the end
-of a revocation or a key, the price list, and what was last published of a table.
+of a revocation or a key, the price list, what was last published of a table, and whether a visit owes.
 Must never hold a payment code, a private key, or anything that names a person.
 
 Ids: epochs and visits are lower-case hex text (16 characters), EPCs upper-case hex, times milliseconds of
@@ -86,6 +86,7 @@ visits = Table(
     Column("kind", String(12)),
     Column("campaign", BigInteger),
     Column("placement", Integer),
+    Column("settled_ms", BigInteger),  # when all its goods were paid; NULL: it owes, or never bought
 )
 
 

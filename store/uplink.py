@@ -26,7 +26,7 @@ from paho.mqtt.properties import Properties
 
 from firmware.wire.asks import EXPIRY_S as ANSWER_EXPIRY_S
 from firmware.wire.topics import StoreTopics
-from store.answers import QUESTIONS, Answers, Question
+from store.answers import Answer, Answers, Question
 
 SESSION_S = 7 * 24 * 3600
 KEEPALIVE_S = 15
@@ -147,6 +147,13 @@ class Uplink:
     def send_nack(self, board: str, payload: bytes) -> None:
         self._client.publish(self._topics.of(board).nack, payload, qos=1)
 
+    def send_answer(self, answer: Answer) -> None:
+        """To the board that asked; lost where it is not connected now. From any thread."""
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties.CorrelationData = answer.correlation
+        properties.MessageExpiryInterval = ANSWER_EXPIRY_S
+        self._client.publish(answer.topic, answer.payload, qos=0, properties=properties)
+
     @property
     def session(self) -> int:
         """How many connections there were; a new one may find another broker."""
@@ -224,7 +231,7 @@ class Uplink:
         wanted = [(self._topics.every("rec"), 1), (self._topics.every("state"), 1)]
         if self._answers is not None:
             # QoS 0: a question that waited for the store is worth nothing.
-            wanted += [(self._topics.every("ask", name), 0) for name in QUESTIONS]
+            wanted += [(self._topics.every("ask", name), 0) for name in self._answers.questions]
         client.subscribe(wanted)
         self._connected = True
         self._lost_logged = False
@@ -272,10 +279,7 @@ class Uplink:
         )
         answer = self._answers.answer(question)
         if answer is not None:
-            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-            properties.CorrelationData = answer.correlation
-            properties.MessageExpiryInterval = ANSWER_EXPIRY_S
-            self._client.publish(answer.topic, answer.payload, qos=0, properties=properties)
+            self.send_answer(answer)
 
     def _on_socket_open(self, _client: mqtt.Client, _data: Any, sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -16,12 +16,16 @@ from sqlalchemy import Engine
 
 from firmware.wire.topics import SHARED, parse
 from store import ingest
+from store.cashier import Cashier
 from store.ingest import Arrived, Outcome
 from store.ledger import explain, name
 from store.push import TablePush
 from store.uplink import Message, Uplink
 
 BATCH = 200
+BATCH_ASKED = 40
+"""Records per batch within ``ASKED_S`` of a question about money: the next question waits for one batch."""
+ASKED_S = 2.0
 BATCH_BYTES = 4 * 1024 * 1024
 BEAT_S = 1.0
 RETRY_S = (0.2, 10.0)
@@ -31,7 +35,7 @@ log = logging.getLogger("store")
 
 class Worker:
     """Runs until ``stop``. ``inbox`` is what the uplink posts to; a None in it only wakes. ``tables``: None
-    where this worker sends none."""
+    where this worker sends none; ``cashier``: None where it answers no questions about money."""
 
     def __init__(
         self,
@@ -39,7 +43,11 @@ class Worker:
         uplink: Uplink,
         inbox: SimpleQueue[Message | None],
         tables: TablePush | None = None,
+        cashier: Cashier | None = None,
     ) -> None:
+        self._cashier = cashier
+        if cashier is not None:
+            cashier.receipt = self._receipts
         self._engine = engine
         self._tables = tables
         self._uplink = uplink
@@ -58,7 +66,8 @@ class Worker:
         self._uplink.start()
         try:
             while not self._stopping:
-                if batch := self._collect():
+                wait_s = self._ask_for_money()
+                if batch := self._collect(wait_s):
                     self._serve(batch)
                 now = time.monotonic()
                 self._uplink.beat(now)
@@ -75,21 +84,30 @@ class Worker:
         log.info("stopped")
         return 0
 
-    def _collect(self) -> list[Message]:
-        """What is there now, at most BATCH messages; waits for the first only.
+    def _ask_for_money(self) -> float:
+        """Offers and payments go before the records that wait; how long nothing of theirs is due, s."""
+        if self._cashier is None:
+            return BEAT_S
+        due = self._cashier.turn(time.monotonic())
+        return BEAT_S if due is None else min(max(due - time.monotonic(), 0.0), BEAT_S)
+
+    def _collect(self, wait_s: float = BEAT_S) -> list[Message]:
+        """What is there now, at most a batch of messages; waits for the first only.
 
         While a batch is being committed the next one gathers by itself, so waiting for more would only
         add delay.
         """
         batch: list[Message] = []
         size = 0
+        asked_at = self._cashier.asked_at if self._cashier is not None else None
+        most = BATCH if asked_at is None or time.monotonic() - asked_at > ASKED_S else BATCH_ASKED
         try:
-            item = self._inbox.get(timeout=BEAT_S)
+            item = self._inbox.get(timeout=wait_s)
             while True:
                 if item is not None:
                     batch.append(item)
                     size += len(item.payload)
-                if len(batch) >= BATCH or size >= BATCH_BYTES:
+                if len(batch) >= most or size >= BATCH_BYTES:
                     break
                 item = self._inbox.get_nowait()
         except Empty:
@@ -102,6 +120,9 @@ class Worker:
             return
         for message in batch:
             self._uplink.done(message)
+        self._receipts(outcome)
+
+    def _receipts(self, outcome: Outcome) -> None:
         for board, ack in outcome.acks:
             self._uplink.send_ack(board, ack.encode())
         for board, nack in outcome.nacks:

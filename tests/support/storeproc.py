@@ -20,7 +20,11 @@ class StoreProcess:
         " WHERE j.board = ? ORDER BY j.id, r.seq"
     )
 
-    def __init__(self, folder: Path, port: int, *, store_id: str = "demo") -> None:
+    def __init__(
+        self, folder: Path, port: int, *, store_id: str = "demo", provider: Path | None = None
+    ) -> None:
+        """``provider``: settings of who takes the money; None: the store's own double."""
+        self._provider = provider
         folder.mkdir(parents=True, exist_ok=True)
         self.ledger = folder / "ledger.sqlite"
         self._log = folder / "store.log"
@@ -29,7 +33,8 @@ class StoreProcess:
 
     def _arguments(self) -> list[str]:
         place = ["--db", f"sqlite:///{self.ledger}", "--broker", f"127.0.0.1:{self._port}"]
-        return ["-m", "store", "run", "--store-id", self._store_id, *place]
+        money = [] if self._provider is None else ["--provider", str(self._provider)]
+        return ["-m", "store", "run", "--store-id", self._store_id, *place, *money]
 
     def start(self) -> StoreProcess:
         with self._log.open("ab") as log:

@@ -66,6 +66,7 @@ def test_a_visit_is_posted_to_its_tables(ledger: Engine) -> None:
         "kind": "entry",
         "campaign": 7,
         "placement": 2,
+        "settled_ms": None,
     }
     (admission,) = rows(ledger, schema.admissions)
     assert (admission["seq"], admission["direction"], admission["uses"], admission["clock"]) == (

@@ -12,19 +12,19 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_mock_engine, text
 from sqlalchemy.dialects import postgresql
 
-from store import schema
+from store import saleschema, schema
 from store.ledger import LedgerError, check, explain, insert_once, migrate, open_ledger, upsert
 from tests.support.shopfeed import sqlite_url
 
 
 def test_upgrade_from_empty_gives_exactly_the_tables_of_the_program(tmp_path: Path) -> None:
     engine = open_ledger(sqlite_url(tmp_path / "ledger.sqlite"))
-    assert migrate(engine) == "0004"
+    assert migrate(engine) == "0005"
     with engine.connect() as connection:
         options = {"compare_type": True, "compare_server_default": True}
-        found = compare_metadata(MigrationContext.configure(connection, opts=options), schema.metadata)
+        found = compare_metadata(MigrationContext.configure(connection, opts=options), saleschema.metadata)
     assert found == []
-    assert migrate(engine) == "0004"
+    assert migrate(engine) == "0005"
 
 
 def test_sqlite_is_durable_and_checks_references(tmp_path: Path) -> None:

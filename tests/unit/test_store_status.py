@@ -35,7 +35,7 @@ def fill(url: str, *frames: bytes, state: bytes | None = None, age_ms: int = 0) 
 def test_init_makes_the_ledger_once(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["init", "--db", url]) == 0
     assert main(["init", "--db", url]) == 0
-    assert "schema 0004" in capsys.readouterr().out
+    assert "schema 0005" in capsys.readouterr().out
 
 
 def test_a_well_ledger(url: str, capsys: pytest.CaptureFixture[str]) -> None:

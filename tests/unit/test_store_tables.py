@@ -174,7 +174,7 @@ def test_a_ledger_of_the_first_revision_is_brought_up_to_date(tmp_path: Path) ->
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
         connection.execute(text("INSERT INTO boards (board) VALUES ('entry-1')"))
-    assert migrate(engine) == "0004"
+    assert migrate(engine) == "0005"
     with engine.begin() as connection:
         assert connection.execute(text("SELECT board FROM boards")).all() == [("entry-1",)]
         assert tables.revoke(connection, ONE, "")
