@@ -24,6 +24,7 @@ from benchmarks.report import goal, table, title
 from benchmarks.rfid_peers import Read, peer
 from hal.reader.events import Tag
 from hal.reader.families import PROTOCOLS, codec
+from tests.support.noise import noisy
 from tests.support.readers import spec
 
 SLOW, FAST = 11_520, 92_160
@@ -79,24 +80,15 @@ def ours(protocol: str, bursts: Bursts, pauses: bool) -> list[bytes]:
     return [event.epc for event in events if isinstance(event, Tag)]
 
 
-def noisy(make: Callable[[bytes], bytes], seed: int) -> tuple[Bursts, dict[bytes, bytes], set[bytes]]:
+def bad_line(make: Callable[[bytes], bytes], seed: int) -> tuple[Bursts, dict[bytes, bytes], set[bytes]]:
     """The stream, its intact frames by EPC, and every EPC that was sent."""
     rng = random.Random(seed)
     bursts, intact, sent = [bytearray()], {}, set()
-    for _ in range(NOISY):
-        epc = rng.randbytes(12)
-        sent.add(epc)
-        frame = bytearray(make(epc))
-        dice = rng.random()
-        if dice < 0.02:
-            del frame[rng.randrange(len(frame))]
-        elif dice < 0.04:
-            frame[rng.randrange(len(frame))] ^= 1 << rng.randrange(8)
-        else:
-            intact[epc] = bytes(frame)
-            if dice > 0.99:
-                bursts[-1] += rng.randbytes(rng.randint(1, 19))
-        bursts[-1] += frame
+    for one in noisy(make, rng, NOISY):
+        sent.add(one.epc)
+        if one.intact:
+            intact[one.epc] = one.frame
+        bursts[-1] += one.junk + one.frame
         if rng.random() < 0.1:
             bursts.append(bytearray())
     return [bytes(burst) for burst in bursts], intact, sent
@@ -164,7 +156,7 @@ def resync() -> None:
         lost = {"trust": 0, "trust + pause": 0, "ours": 0, "ours + pause": 0, "peer": 0}
         total = invented = 0
         for seed in range(SEEDS):
-            bursts, intact, sent = noisy(spec(protocol).tag, 1000 + seed)
+            bursts, intact, sent = bad_line(spec(protocol).tag, 1000 + seed)
             total += len(intact)
             frames = set(intact.values())
             lost["trust"] += len(intact) - trusting(protocol, bursts, frames, pauses=False)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hal.reader import r2000, thingmagic, uhfreader18
 from hal.reader.events import Command, Event, Tag
 from hal.reader.families import codec, known
+from tests.support.noise import noisy
 from tests.support.readers import FAMILIES, VECTORS, spec, vectors
 
 SIDES = {"reader->host": "module", "host->reader": "host"}
@@ -158,30 +159,17 @@ def test_a_cut_frame_holds_nothing_back_once_the_line_is_quiet(protocol: str) ->
 def test_after_noise_no_intact_frame_is_lost_and_none_is_invented(protocol: str, seed: int) -> None:
     """2 % of the frames lose a byte, 2 % get a bent bit, 1 % come after 1 to 19 bytes of junk."""
     one, rng = spec(protocol), random.Random(seed)
-    stream, intact, sent = bytearray(), [], set()
-    for _ in range(1200):
-        epc = rng.randbytes(12)
-        sent.add(epc)
-        data = bytearray(one.tag(epc))
-        dice = rng.random()
-        if dice < 0.02:
-            del data[rng.randrange(len(data))]
-        elif dice < 0.04:
-            data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-        else:
-            intact.append(epc)
-            if dice > 0.99:
-                stream += rng.randbytes(rng.randint(1, 19))
-        stream += data
+    sent = list(noisy(one.tag, rng, 1200))
+    stream = b"".join(frame.junk + frame.frame for frame in sent)
     ours, got, at = codec(protocol), [], 0
     while at < len(stream):
         size = rng.randint(1, 200)
-        got += ours.feed(bytes(stream[at : at + size]))
+        got += ours.feed(stream[at : at + size])
         at += size
     got += ours.idle()
     epcs = {event.epc for event in got if isinstance(event, Tag)}
-    assert len(set(intact) - epcs) <= one.invents
-    assert len(epcs - sent) <= one.invents
+    assert len({frame.epc for frame in sent if frame.intact} - epcs) <= one.invents
+    assert len(epcs - {frame.epc for frame in sent}) <= one.invents
 
 
 ANSWERS = {

@@ -9,6 +9,7 @@ import pytest
 
 from hal.reader.events import Tag
 from hal.reader.families import codec
+from tests.support.noise import noisy
 from tests.support.readerfaults import abuse
 from tests.support.readers import FAMILIES, spec
 
@@ -23,31 +24,18 @@ def test_no_intact_frame_is_lost_in_a_long_noisy_stream(protocol: str, seed: int
     ours = codec(protocol)
     lost = wrong = frames = 0
     for _ in range(int(200 * SCALE)):
-        intact, sent, stream = [], set(), bytearray()
-        for _ in range(100):
-            epc = rng.randbytes(12)
-            sent.add(epc)
-            data = bytearray(one.tag(epc))
-            dice = rng.random()
-            if dice < 0.05:
-                del data[rng.randrange(len(data))]
-            elif dice < 0.10:
-                data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-            else:
-                intact.append(epc)
-            if dice > 0.97:
-                stream += rng.randbytes(rng.randint(1, 19))
-            stream += data
+        sent = list(noisy(one.tag, rng, 100, bad=0.05, junk=0.03))
+        stream = b"".join(frame.junk + frame.frame for frame in sent)
         got, at = [], 0
         while at < len(stream):
             size = rng.randint(1, 64)
-            got += ours.feed(bytes(stream[at : at + size]))
+            got += ours.feed(stream[at : at + size])
             assert ours.pending < one.max_frame
             at += size
         got += ours.idle()
         epcs = [event.epc for event in got if isinstance(event, Tag)]
-        lost += len(set(intact) - set(epcs))
-        wrong += len(set(epcs) - sent)
+        lost += len({frame.epc for frame in sent if frame.intact} - set(epcs))
+        wrong += len(set(epcs) - {frame.epc for frame in sent})
         frames += 100
     # A protocol whose frames have only an 8-bit sum lets one damaged frame in 256 or so through.
     most = frames // 1000 if one.invents else 0
