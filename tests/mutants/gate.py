@@ -17,35 +17,18 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 from firmware.gate.facts import ALARMS, SCREENS
-from firmware.gate.table import LANES, SAME, TABLE, Row, State, Table
+from firmware.gate.table import LANES, TABLE, State, Table
 from firmware.gate.timing import RANGES
 from hal.ports import OUTPUTS
+from tests.mutants.rows import Key, Mutant, Watched, row_mutants, with_entry
 from tests.support.gatemodel import Model, same_steps
 from tests.support.player import play
 from tests.support.scenario import Book, Case, load
 
-Key = tuple[str, Any]
-Mutant = tuple[str, str, Key, Table]  # sort, words, touched entry, altered table
+EXTRAS = ("alarm tailgate", "annul not-used")
 SECONDS = 110.0  # of processor time for the whole run; more is reported as a failure
-
-
-class _Watched(dict):  # type: ignore[type-arg]
-    """A mapping that notes which keys were asked for."""
-
-    def __init__(self, part: str, data: Mapping[Any, Any], asked: set[Key]) -> None:
-        super().__init__(data)
-        self._part, self._asked = part, asked
-
-    def __getitem__(self, key: Any) -> Any:
-        self._asked.add((self._part, key))
-        return super().__getitem__(key)
-
-    def get(self, key: Any, default: Any = None) -> Any:
-        self._asked.add((self._part, key))
-        return super().get(key, default)
 
 
 def touched(book: Book) -> dict[Key, list[Case]]:
@@ -54,11 +37,11 @@ def touched(book: Book) -> dict[Key, list[Case]]:
     for number, case in enumerate(book.cases):
         asked: set[Key] = set()
         table = Table(
-            rows=_Watched("row", TABLE.rows, asked),
-            states=_Watched("state", TABLE.states, asked),
+            rows=Watched("row", TABLE.rows, asked),
+            states=Watched("state", TABLE.states, asked),
             standing=TABLE.standing,
-            ends=_Watched("ends", TABLE.ends, asked),
-            steps=_Watched("step", TABLE.steps, asked),
+            ends=Watched("ends", TABLE.ends, asked),
+            steps=Watched("step", TABLE.steps, asked),
         )
         began = time.perf_counter()
         play(book, case, table)
@@ -67,59 +50,6 @@ def touched(book: Book) -> dict[Key, list[Case]]:
             cases.setdefault(key, []).append((took, number))
         cases.setdefault(("standing", None), []).append((took, number))
     return {key: [book.cases[number] for _, number in sorted(found)] for key, found in cases.items()}
-
-
-def _with(mapping: Mapping[Any, Any], key: Any, value: Any) -> dict[Any, Any]:
-    """A copy with one entry replaced, or removed when ``value`` is None."""
-    copy = dict(mapping)
-    if value is None:
-        del copy[key]
-    else:
-        copy[key] = value
-    return copy
-
-
-def row_mutants() -> Iterator[Mutant]:
-    for key, row in TABLE.rows.items():
-        lane, state, event = key
-        words = f"{lane} ({state}, {event}) → {row.to} {list(row.commands)}"
-
-        def altered(value: Row | None, key: Any = key) -> Table:
-            return replace(TABLE, rows=_with(TABLE.rows, key, value))
-
-        yield "row deleted", words, ("row", key), altered(None)
-        for to in _targets(lane, state, row):
-            yield "row redirected", f"{words}: to {to}", ("row", key), altered(replace(row, to=to))
-        for at, command in enumerate(row.commands):
-            fewer = row.commands[:at] + row.commands[at + 1 :]
-            yield (
-                "command dropped",
-                f"{words}: without {command}",
-                ("row", key),
-                altered(replace(row, commands=fewer)),
-            )
-            for other in _other_commands(command):
-                changed = row.commands[:at] + (other,) + row.commands[at + 1 :]
-                yield (
-                    "command changed",
-                    f"{words}: {other}",
-                    ("row", key),
-                    altered(replace(row, commands=changed)),
-                )
-        for extra in ("alarm tailgate", "annul not-used"):
-            if extra not in row.commands:
-                more = replace(row, commands=(*row.commands, extra))
-                yield "command added", f"{words}: also {extra}", ("row", key), altered(more)
-
-
-def _targets(lane: str, state: str, row: Row) -> Iterator[str]:
-    for name, spec in TABLE.states.items():
-        if spec.only in ("", lane) and name not in (row.to, state if row.to == SAME else ""):
-            yield name
-    if row.to != SAME:
-        yield SAME
-    elif TABLE.states[state].limit:
-        yield state  # the deadline starts anew
 
 
 def _other_commands(command: str) -> tuple[str, ...]:
@@ -138,7 +68,7 @@ def state_mutants() -> Iterator[Mutant]:
     for name, spec in TABLE.states.items():
 
         def altered(value: State, name: str = name) -> Table:
-            return replace(TABLE, states=_with(TABLE.states, name, value))
+            return replace(TABLE, states=with_entry(TABLE.states, name, value))
 
         key = ("state", name)
         for output in OUTPUTS:
@@ -181,19 +111,19 @@ def other_mutants() -> Iterator[Mutant]:
     for fact, kinds in TABLE.ends.items():
         for kind in kinds:
             rest = tuple(k for k in kinds if k != kind)
-            table = replace(TABLE, ends=_with(TABLE.ends, fact, rest))
+            table = replace(TABLE, ends=with_entry(TABLE.ends, fact, rest))
             yield "alarm never over", f"{kind} at {fact}", ("ends", fact), table
     places = sorted({place for place, _ in TABLE.steps})
     for key, (to, facts) in TABLE.steps.items():
         words = f"{key} → {to} {list(facts)}"
         for place in places:
             if place != to:
-                table = replace(TABLE, steps=_with(TABLE.steps, key, (place, facts)))
+                table = replace(TABLE, steps=with_entry(TABLE.steps, key, (place, facts)))
                 yield "beam step redirected", f"{words}: to {place}", ("step", key), table
-        table = replace(TABLE, steps=_with(TABLE.steps, key, None))
+        table = replace(TABLE, steps=with_entry(TABLE.steps, key, None))
         yield "beam step deleted", words, ("step", key), table
         for changed in _other_facts(facts):
-            table = replace(TABLE, steps=_with(TABLE.steps, key, (to, changed)))
+            table = replace(TABLE, steps=with_entry(TABLE.steps, key, (to, changed)))
             yield "beam fact changed", f"{words}: {list(changed)}", ("step", key), table
 
 
@@ -244,7 +174,7 @@ def main() -> int:
     dead: Counter[str] = Counter()
     spared: Counter[str] = Counter()
     alive: list[tuple[str, str]] = []
-    for mutants in (row_mutants(), state_mutants(), other_mutants()):
+    for mutants in (row_mutants(TABLE, _other_commands, EXTRAS), state_mutants(), other_mutants()):
         for sort, words, key, table in mutants:
             if killed(book, by_key.get(key, []), table):
                 dead[sort] += 1

@@ -19,16 +19,17 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from itertools import chain, islice, product
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from firmware.portal.alarms import ALARMS, EVERY_S
 from firmware.portal.table import LANES, SAME, TABLE, Row, State, Table, check
 from firmware.portal.timing import RANGES
 from firmware.wire.record_types import CLOSED_WHY
-from tests.mutants.gate import Key, Mutant, _Watched, _with
+from tests.mutants.rows import Key, Mutant, Watched, row_mutants, with_entry
 from tests.support.portalplayer import book, play
 from tests.support.scenario import Book, Case
 
+EXTRAS = ("alarm duplicate-tags",)
 PROCESSES = 2
 SECONDS = 200.0  # of processor time for the whole run; more is reported as a failure
 SCREENS = sorted({state.screen for state in TABLE.states.values()})
@@ -41,7 +42,7 @@ def touched(found: Book) -> dict[Key, list[Case]]:
     cases: dict[Key, list[tuple[int, int]]] = {}
     for number, case in enumerate(found.cases):
         asked: set[Key] = set()
-        rows, states = _Watched("row", TABLE.rows, asked), _Watched("state", TABLE.states, asked)
+        rows, states = Watched("row", TABLE.rows, asked), Watched("state", TABLE.states, asked)
         play(found, case, Table(rows, states, TABLE.standing))
         for key in (*asked, ("standing", None)):
             cases.setdefault(key, []).append((len(asked), number))
@@ -51,40 +52,6 @@ def touched(found: Book) -> dict[Key, list[Case]]:
         key: [found.cases[number] for _, number in (these if key[0] == "standing" else sorted(these))]
         for key, these in cases.items()
     }
-
-
-def row_mutants() -> Iterator[Mutant]:
-    for key, row in TABLE.rows.items():
-        lane, state, event = key
-        words = f"{lane} ({state}, {event}) → {row.to} {list(row.commands)}"
-
-        def altered(value: Row | None, key: Any = key) -> Table:
-            return replace(TABLE, rows=_with(TABLE.rows, key, value))
-
-        yield "row deleted", words, ("row", key), altered(None)
-        for to in _targets(lane, state, row):
-            yield "row redirected", f"{words}: to {to}", ("row", key), altered(replace(row, to=to))
-        for at, command in enumerate(row.commands):
-            fewer = row.commands[:at] + row.commands[at + 1 :]
-            less = altered(replace(row, commands=fewer))
-            yield "command dropped", f"{words}: without {command}", ("row", key), less
-            for other in _other_commands(command):
-                changed = altered(
-                    replace(row, commands=row.commands[:at] + (other,) + row.commands[at + 1 :])
-                )
-                yield "command changed", f"{words}: {other}", ("row", key), changed
-        more = altered(replace(row, commands=(*row.commands, "alarm duplicate-tags")))
-        yield "command added", f"{words}: an alarm", ("row", key), more
-
-
-def _targets(lane: str, state: str, row: Row) -> Iterator[str]:
-    for name, spec in TABLE.states.items():
-        if spec.only in ("", lane) and name not in (row.to, state if row.to == SAME else ""):
-            yield name
-    if row.to != SAME:
-        yield SAME
-    elif TABLE.states[state].limit:
-        yield state  # the deadline starts anew
 
 
 def _other_commands(command: str) -> tuple[str, ...]:
@@ -103,7 +70,7 @@ def state_mutants() -> Iterator[Mutant]:
         key = ("state", name)
 
         def altered(value: State, name: str = name) -> Table:
-            return replace(TABLE, states=_with(TABLE.states, name, value))
+            return replace(TABLE, states=with_entry(TABLE.states, name, value))
 
         for lamps in ((), ("lamp_green",), ("lamp_red",), ("lamp_green", "lamp_red")):
             if lamps != spec.on:
@@ -269,7 +236,7 @@ def _part(part: int) -> _Result:
     result = _Result(Counter(), Counter(), [], 0.0)
     found = book()
     by_key: Mapping[Key, list[Case]] = touched(found)
-    mutants = chain(row_mutants(), state_mutants(), standing_mutants())
+    mutants = chain(row_mutants(TABLE, _other_commands, EXTRAS), state_mutants(), standing_mutants())
     for sort, words, key, table in islice(mutants, part, None, PROCESSES):
         if _alike(table) if key[0] == "standing" else key[0] == "row" and _confluent(key, table):
             result.spared[sort] += 1
