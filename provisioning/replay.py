@@ -17,7 +17,7 @@ from firmware.rawlog import SUFFIX
 from firmware.rawstory import MAGIC, RawReadsError, decode
 from firmware.trace import TraceError, read
 from provisioning import replay_gate, replay_portal
-from provisioning.replay_gate import Difference
+from provisioning.replay_trace import Difference
 from provisioning.trouble import BAD_INPUT, FAILED, Trouble
 
 

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from firmware.gate import facts
 from firmware.gate.entry import EntryPolicy, Rules
 from firmware.gate.machine import Gate
 from firmware.gate.orders import Restored
 from firmware.gate.timing import RANGES, TRIES, Timing
-from firmware.trace import TraceError, event_of, order_text
+from firmware.trace import EVENTS, TraceError
 from hal.ports import InputChanged
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """The first event whose orders differ. ``line``: its number in the file."""
-
-    line: int
-    at: float
-    event: str
-    recorded: list[Any]
-    now: list[Any]
+from provisioning.replay_trace import Difference, compare
 
 
 def run_again(
@@ -34,17 +21,14 @@ def run_again(
 ) -> tuple[int, Difference | None]:
     """(events compared, the first difference or None). Raises TraceError."""
     policy: EntryPolicy | None = None
-    count = 0
-    for number, line in enumerate(lines, 2):
-        event, at, recorded = event_of(line), time_of(path, number, line), line.get("orders")
+
+    def handle(event: Any, at: float, _: dict[str, Any]) -> Sequence[object]:
+        nonlocal policy
         if policy is None:
             policy = _policy(path, header, event, at)
-        count += 1
-        now = plain_orders(policy.handle(event, at))
-        if now != recorded:
-            kept = recorded if isinstance(recorded, list) else [recorded]
-            return count, Difference(number, at, str(line.get("type")), kept, now)
-    return count, None
+        return policy.handle(event, at)
+
+    return compare(path, lines, EVENTS, handle)
 
 
 def _policy(path: Path, header: dict[str, Any], first: object, at: float) -> EntryPolicy:
@@ -66,16 +50,3 @@ def _policy(path: Path, header: dict[str, Any], first: object, at: float) -> Ent
             levels[first.name] = not first.active
         policy.handle(facts.Levels(levels), at)
     return policy
-
-
-def time_of(path: Path, number: int, line: dict[str, Any]) -> float:
-    at = line.get("at")
-    if not isinstance(at, int | float):
-        raise TraceError(f"{path}: line {number}: no time")
-    return float(at)
-
-
-def plain_orders(orders: Sequence[object]) -> list[Any]:
-    """Orders as they look after they were written to a trace and read back."""
-    plain: list[Any] = msgspec.json.decode(msgspec.json.encode([order_text(order) for order in orders]))
-    return plain

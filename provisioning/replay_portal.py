@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,8 +12,8 @@ from firmware.portal.policy import PortalPolicy
 from firmware.portal.resume import resume
 from firmware.portal.timing import Timing
 from firmware.portaltrace import EVENTS, ToldDecision
-from firmware.trace import TraceError, event_of
-from provisioning.replay_gate import Difference, plain_orders, time_of
+from firmware.trace import TraceError
+from provisioning.replay_trace import Difference, compare
 
 
 def run_again(
@@ -22,16 +22,12 @@ def run_again(
     """(events compared, the first difference or None). Raises TraceError."""
     decision = ToldDecision()
     policy = _policy(path, header, decision)
-    count = 0
-    for number, line in enumerate(lines, 2):
-        event, at, recorded = event_of(line, EVENTS), time_of(path, number, line), line.get("orders")
+
+    def handle(event: Any, at: float, line: dict[str, Any]) -> Sequence[object]:
         decision.expect(line.get("judged", []))
-        count += 1
-        now = plain_orders(policy.handle(event, at))
-        if now != recorded:
-            kept = recorded if isinstance(recorded, list) else [recorded]
-            return count, Difference(number, at, str(line.get("type")), kept, now)
-    return count, None
+        return policy.handle(event, at)
+
+    return compare(path, lines, EVENTS, handle)
 
 
 def _policy(path: Path, header: dict[str, Any], decision: ToldDecision) -> PortalPolicy:
