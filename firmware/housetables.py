@@ -9,7 +9,8 @@ import logging
 from dataclasses import replace
 from typing import Protocol
 
-from firmware.gate.admission import House
+from firmware.boardschema import Board, Site
+from firmware.gate.admission import House, Shop
 from firmware.health import Faults
 from firmware.wire.keys import KeySetError, parse_key_set
 from firmware.wire.tables import Snapshot
@@ -60,3 +61,9 @@ class HouseTables:
                 if keys != keeper.house.keys:
                     log.info("pass keys are now %s", ", ".join(map(str, sorted(keys))))
                 keeper.house = replace(keeper.house, keys=keys)
+
+
+def house_of(board: Board, site: Site, direction: str) -> House:
+    """Closed until the documents are read: a lockdown must not be open for the first codes of a start."""
+    keys = {int(number): bytes.fromhex(key) for number, key in site.pass_keys.items()}
+    return House(site.store, direction, keys, unsynced=board.admission.on_unsynced_clock, shop=Shop("closed"))

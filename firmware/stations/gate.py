@@ -15,7 +15,7 @@ from firmware.boardfile import gate_timing
 from firmware.boardschema import Board
 from firmware.desk import Opened
 from firmware.gate import facts
-from firmware.gate.admission import Admissible, House, Shop, Verdict, judge
+from firmware.gate.admission import Admissible, Verdict, judge
 from firmware.gate.entry import EntryPolicy, PolicyEvent, Rules
 from firmware.gate.machine import Gate
 from firmware.gate.orders import (
@@ -34,7 +34,7 @@ from firmware.gate.orders import (
     Unused,
 )
 from firmware.gateclaims import GateClaims
-from firmware.housetables import HouseTables
+from firmware.housetables import HouseTables, house_of
 from firmware.portal.facts import SubmitFailed, Submitted
 from firmware.screens import REFUSAL_S, screen_for
 from firmware.station import Kit, Station
@@ -62,7 +62,7 @@ class GateStation(Station):
     def __init__(self, kit: Kit) -> None:
         super().__init__(kit, screen_for("idle"))
         self.policy = policy_of(kit.board)
-        self.house = house_of(kit, self.policy.rules.direction)
+        self.house = house_of(kit.board, kit.site, self.policy.rules.direction)
         self.basket = QuietBasket(kit.board.basket.quiet_s)
         self.claims: GateClaims  # set by ``linked``, before anything is shown
         self.open_ms = 0.0
@@ -329,10 +329,3 @@ def policy_of(board: Board) -> EntryPolicy:
     )
     gate = Gate(gate_timing(board), motor=board.gate.motor, kind=board.board.role)
     return EntryPolicy(gate, rules)
-
-
-def house_of(kit: Kit, direction: str) -> House:
-    """Closed until the documents are read: a lockdown must not be open for the first codes of a start."""
-    keys = {int(number): bytes.fromhex(key) for number, key in kit.site.pass_keys.items()}
-    unsynced = kit.board.admission.on_unsynced_clock
-    return House(kit.site.store, direction, keys, unsynced=unsynced, shop=Shop("closed"))

@@ -14,9 +14,8 @@ from typing import Any
 
 from firmware.boardfile import portal_timing
 from firmware.desk import Opened
-from firmware.gate.admission import House, Shop
 from firmware.gate.orders import Claimed, CommitFailed, Committed, Drive, Note, Tell
-from firmware.housetables import HouseTables
+from firmware.housetables import HouseTables, house_of
 from firmware.portal import facts
 from firmware.portal.decision import DecisionRules
 from firmware.portal.facts import Asked, SubmitFailed, Submitted, Told
@@ -63,9 +62,7 @@ class PortalStation(Station):
     def __init__(self, kit: Kit) -> None:
         super().__init__(kit, screen_for("starting", {}))
         section = kit.board.portal
-        keys = {int(number): bytes.fromhex(key) for number, key in kit.site.pass_keys.items()}
-        unsynced = kit.board.admission.on_unsynced_clock
-        self.house = House(kit.site.store, "in", keys, unsynced=unsynced, shop=Shop("closed"))
+        self.house = house_of(kit.board, kit.site, "in")
         self.prices = PriceBook()
         folder = RawLog(
             Path(kit.site.data) / "reads", section.reads_mb, section.reads_days, wall=self._trusted_s
