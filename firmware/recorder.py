@@ -81,8 +81,7 @@ class Recorder:
             self._desk.run(
                 lambda journal: self._submit(journal, job), lambda r, e: self._submitted(order, r, e)
             )
-            return
-        if isinstance(order, Commit) and not order.granted:
+        elif isinstance(order, Commit) and not order.granted:
             self._desk.run(
                 lambda journal: self._admit(journal, job), lambda r, e: self._admitted(order, r, e)
             )
